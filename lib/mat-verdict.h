@@ -12,7 +12,7 @@
  * The fate says what became of the packet:
  *
  *   pass     it stays in the batch for the actions that follow;
- *   deliver  the action sent it to the port of a VMN of this host;
+ *   deliver  the action sent it to a port itself, mostly a VMN's;
  *   reply    the switch answered it on the port where it came in;
  *   hold     it waits, unmodified, and comes again later;
  *   drop     it ends here. */
@@ -31,7 +31,7 @@ enum mat_fate {
                 "HoAs were rewritten to MoAs")                              \
     MAT_VERDICT(OUTSIDE, "outside", MAT_PASS,                               \
                 "correspondent outside the system, VMN's side rewritten")   \
-    MAT_VERDICT(REDIRECTED, "redirected", MAT_REPLY,                        \
+    MAT_VERDICT(REDIRECTED, "redirected", MAT_DELIVER,                      \
                 "VMN has left, packet sent on to its new MoA")              \
     MAT_VERDICT(LOCAL, "local", MAT_DELIVER,                                \
                 "both VMNs are on this host, HoAs kept")                    \
