@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# libFuzzer targets tests/fuzz/fuzz-NAME.c: a new one is one line here.
+# "make check" links each with replay.c and feeds it tests/fuzz/corpus/NAME/*
+# and tests/fuzz/regress/NAME/*.
+
+fuzz_targets +=
+
+noinst_LIBRARIES += tests/fuzz/libreplay.a
+tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay.c
+if !FUZZ
+LDADD += tests/fuzz/libreplay.a
+endif
