@@ -7,5 +7,7 @@ lib_libmat_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 lib_libmat_a_SOURCES = \
 	lib/mat-addr.c \
 	lib/mat-addr.h \
+	lib/mat-event.c \
+	lib/mat-event.h \
 	lib/mat-verdict.c \
 	lib/mat-verdict.h
