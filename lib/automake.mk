@@ -7,7 +7,16 @@ lib_libmat_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 lib_libmat_a_SOURCES = \
 	lib/mat-addr.c \
 	lib/mat-addr.h \
+	lib/mat-csum.c \
+	lib/mat-csum.h \
+	lib/mat-dhcp.h \
 	lib/mat-event.c \
 	lib/mat-event.h \
+	lib/mat-nd.h \
+	lib/mat-packet.c \
+	lib/mat-packet.h \
+	lib/mat-reply.h \
+	lib/mat-rewrite.c \
+	lib/mat-rewrite.h \
 	lib/mat-verdict.c \
 	lib/mat-verdict.h

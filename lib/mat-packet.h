@@ -100,9 +100,8 @@ struct mat_packet {
     uint32_t end;               /* Offset after the IP packet, <= size.  For
                                  * a quoted packet: after what there is. */
     uint16_t l3_ofs;            /* Offset of what follows the tags. */
-    uint16_t l4_ofs;            /* Of the upper layer, or MAT_PACKET_NO_L4 if
-                                 * it is none that was looked for: a later
-                                 * fragment, or nothing after the headers. */
+    uint16_t l4_ofs;            /* Of the upper layer, or MAT_PACKET_NO_L4: a
+                                 * later fragment, or nothing there. */
     uint16_t eth_type;          /* After the tags, host byte order. */
     uint16_t flags;             /* MAT_PACKET_*. */
     uint8_t kind;               /* enum mat_packet_kind. */
