@@ -154,20 +154,30 @@ add_rumor(struct mat_gossip *g, uint64_t host, uint64_t by)
 }
 
 static void
+put_rumor_as(struct mat_writer *w, uint64_t host, uint64_t by, uint32_t gen,
+             uint32_t inc, enum mat_member_state state)
+{
+    mat_put_u64(w, host);
+    mat_put_u64(w, by);
+    mat_put_u32(w, gen);
+    mat_put_u32(w, inc);
+    mat_put_u8(w, (uint8_t) state);
+}
+
+static void
 put_rumor(struct mat_gossip *g, struct mat_writer *w, uint64_t host,
           uint64_t by)
 {
-    const struct mat_member *m = mat_member_find(g, host);
-    bool is_self = host == g->config.id;
+    const struct mat_member *m;
 
-    MAT_ASSERT(is_self || m);
-    mat_put_u64(w, host);
-    mat_put_u64(w, by);
-    mat_put_u32(w, is_self ? g->generation : generation(m));
-    mat_put_u32(w, is_self ? g->incarnation : m->incarnation);
-    mat_put_u8(w, (uint8_t) (!is_self ? m->state
-                             : g->has_left ? MAT_MEMBER_LEFT
-                             : MAT_MEMBER_ALIVE));
+    if (host == g->config.id) {
+        put_rumor_as(w, host, by, g->generation, g->incarnation,
+                     g->has_left ? MAT_MEMBER_LEFT : MAT_MEMBER_ALIVE);
+        return;
+    }
+    m = mat_member_find(g, host);
+    MAT_ASSERT(m);
+    put_rumor_as(w, host, by, generation(m), m->incarnation, m->state);
 }
 
 static void
@@ -427,6 +437,21 @@ heard_lately(const struct mat_gossip *g, const struct mat_member *m)
            && g->now_us - m->peer->heard_us < g->config.tuning.probe_us;
 }
 
+/* Tells 'm' what is said about it, not too often. */
+static void
+pass_on(struct mat_gossip *g, struct mat_member *m, uint64_t by, uint32_t inc,
+        enum mat_member_state state)
+{
+    uint8_t bytes[MAT_RUMOR_SIZE];
+    struct mat_writer w = { .bytes = bytes, .max = sizeof bytes };
+
+    if (g->now_us - m->peer->told_us > g->config.tuning.probe_us) {
+        m->peer->told_us = g->now_us;
+        put_rumor_as(&w, m->id, by, generation(m), inc, state);
+        mat_post(g, m->peer, MAT_MSG_RUMORS, &w, false);
+    }
+}
+
 static void
 hear(struct mat_gossip *g, struct mat_member *m, uint64_t by, uint32_t inc,
      enum mat_member_state state)
@@ -447,16 +472,7 @@ hear(struct mat_gossip *g, struct mat_member *m, uint64_t by, uint32_t inc,
     if ((state == MAT_MEMBER_SUSPECT || state == MAT_MEMBER_DEAD)
         && heard_lately(g, m)) {
         /* Believe the ears; let the member refute it. */
-        if (g->now_us - m->peer->told_us > g->config.tuning.probe_us) {
-            uint32_t inc_was = m->incarnation;
-
-            m->peer->told_us = g->now_us;
-            m->incarnation = inc;
-            m->state = (uint8_t) state;
-            tell(g, m->peer, m->id, by);
-            m->state = MAT_MEMBER_ALIVE;
-            m->incarnation = inc_was;
-        }
+        pass_on(g, m, by, inc, state);
         return;
     }
     m->incarnation = inc;

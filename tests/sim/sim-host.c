@@ -240,6 +240,7 @@ sim_host_start(struct sim *s, int index)
     MAT_ASSERT(!host->is_up);
     host->disk_generation++;
     host->is_up = true;
+    host->tick_at_us = -1;
     host->is_dead = false;
     if (!host->no_tables) {
         free(host->entries);
@@ -467,7 +468,7 @@ sim_dispatch(struct sim *s, struct sim_event *event)
         break;
     case SIM_TICK:
         if (host->is_up && event->tick_at_us == host->tick_at_us) {
-            host->tick_at_us = 0;
+            host->tick_at_us = -1;
             call.kind = MAT_REC_TICK;
             sim_call(s, host, &call);
         }

@@ -313,7 +313,9 @@ trouble(struct sim *s, const struct mix *m, uint32_t lot, int host)
     } else if (drawn(&lot, m->die)) {
         stop_host(s, m, host, true);
     } else if (drawn(&lot, m->readdress)) {
-        sim_host_move(s, host);
+        if (host) {             /* One seed stays where all look for it. */
+            sim_host_move(s, host);
+        }
     } else if (drawn(&lot, m->slow)) {
         s->hosts[host].slow_us = sim_below(s, 3) ? sim_below(s, 400000) : 0;
     } else if (drawn(&lot, m->clock)) {
