@@ -15,8 +15,14 @@ lib_libmat_a_SOURCES = \
 	lib/mat-nd.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \
+	lib/mat-parse.c \
+	lib/mat-parse.h \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
+	lib/mat-text.c \
+	lib/mat-text.h \
+	lib/mat-update.c \
+	lib/mat-update.h \
 	lib/mat-verdict.c \
 	lib/mat-verdict.h
