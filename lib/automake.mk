@@ -25,4 +25,6 @@ lib_libmat_a_SOURCES = \
 	lib/mat-update.c \
 	lib/mat-update.h \
 	lib/mat-verdict.c \
-	lib/mat-verdict.h
+	lib/mat-verdict.h \
+	lib/mat-word.c \
+	lib/mat-word.h
