@@ -9,14 +9,20 @@ lib_libmat_a_SOURCES = \
 	lib/mat-addr.h \
 	lib/mat-csum.c \
 	lib/mat-csum.h \
+	lib/mat-dhcp.c \
 	lib/mat-dhcp.h \
+	lib/mat-dhcp6.c \
 	lib/mat-event.c \
 	lib/mat-event.h \
+	lib/mat-frame.c \
+	lib/mat-frame.h \
+	lib/mat-nd.c \
 	lib/mat-nd.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \
 	lib/mat-parse.c \
 	lib/mat-parse.h \
+	lib/mat-reply.c \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
