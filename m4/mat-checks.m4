@@ -125,6 +125,7 @@ AC_DEFUN([MAT_CHECK_OVS_NEEDS],
         [libnuma-dev])
       AC_MSG_CHECKING([for DPDK])
       AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists libdpdk],
-        [AC_MSG_RESULT([`$PKG_CONFIG --modversion libdpdk`])],
+        [mat_dpdk_version=`$PKG_CONFIG --modversion libdpdk`
+         AC_MSG_RESULT([$mat_dpdk_version])],
         [AC_MSG_RESULT([not found])
          MAT_MISSING([DPDK; or use --without-dpdk], [libdpdk-dev])])])])

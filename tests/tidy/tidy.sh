@@ -1,0 +1,6 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# The tree passes build-aux/tidy, and libmat.a asks only for pure functions.
+exec "${PYTHON3-python3}" "$top_srcdir/build-aux/tidy" \
+    --libmat=lib/libmat.a "$top_srcdir"
