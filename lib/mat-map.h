@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MAT_MAP_H
+#define MAT_MAP_H 1
+
+/* Hash map from an address to an address, for the data path.
+ *
+ * A lookup costs one cache line: keys and values lie together in 64-byte
+ * buckets, 3 IPv4 mappings or 1 IPv6 mapping each.  A datapath first hashes
+ * and prefetches a whole batch and only then looks up.
+ *
+ * Readers and the writer
+ * ----------------------
+ *
+ * One writer changes the map while any number of readers use it.  A reader
+ * never waits, not even for a writer that lost its CPU in the middle:
+ *
+ *   - a mapping is written into a free slot and then published by its tag, so
+ *     what a reader finds is whole;
+ *   - a slot is free again only after mat_map_collect(), which the writer
+ *     calls when all readers that may still look at it are gone;
+ *   - a replacement is published before the old mapping is withdrawn, and a
+ *     reader that found neither sees from 'version' that it must look again.
+ *
+ * The map is cut into MAT_MAP_SHARDS shards by the hash.  Each grows by itself
+ * into a new array, so no single change ever moves more than a small part of
+ * the mappings.  Old arrays are freed in mat_map_collect() too.
+ *
+ * Collisions go to the next bucket; 'n_passed' of a bucket counts the mappings
+ * that did not fit into it, so most lookups, also those that find nothing, end
+ * in the first.
+ *
+ * Rules: readers use the inline functions inside a read section (see
+ * mat-table.h), all else is for the writer.  No mapping ever has an address of
+ * all zeros as its key. */
+
+#include "mat-addr.h"
+
+enum {
+    MAT_MAP_SHARDS = 256,       /* At 1M mappings a growth step moves 4k. */
+    MAT_MAP_SLOTS4 = 3,
+    MAT_MAP_PROBES_MAX = 24     /* Buckets a lookup visits at the most. */
+};
+
+/* The tag of a slot: zone << 8 | flags.  A slot whose tag lacks MAT_MAP_VALID
+ * holds nothing. */
+enum {
+    MAT_MAP_VALID = 1,
+    MAT_MAP_FLAGS = 0xff,
+    MAT_MAP_ZONE_SHIFT = 8
+};
+
+struct mat_map4_bucket {
+    uint8_t accessed;           /* Bit per slot, set by readers. */
+    uint8_t unused;
+    uint16_t n_passed;
+    uint32_t key[MAT_MAP_SLOTS4];
+    uint32_t value[MAT_MAP_SLOTS4];
+    uint32_t tag[MAT_MAP_SLOTS4];
+    uint64_t aux[MAT_MAP_SLOTS4];
+};
+_Static_assert(sizeof(struct mat_map4_bucket) == 64, "one cache line");
+
+struct mat_map6_bucket {
+    uint8_t accessed;
+    uint8_t unused;
+    uint16_t n_passed;
+    uint32_t tag;
+    uint64_t aux;
+    uint64_t key[2];
+    uint64_t value[2];
+    uint64_t unused2[2];
+};
+_Static_assert(sizeof(struct mat_map6_bucket) == 64, "one cache line");
+
+struct mat_map_shard {
+    uint64_t array;             /* Address of the buckets | log2 of number. */
+    uint32_t version;           /* Raised before a mapping is withdrawn. */
+    uint32_t n;                 /* Writer's: slots in use or not yet free. */
+};
+
+struct mat_map {
+    struct mat_map_shard shards[MAT_MAP_SHARDS];
+    uint64_t seed[2];
+    bool is_v4;
+    bool is_zoned;              /* The zone is part of the key. */
+    struct mat_map_writer *writer;
+};
+
+/* What a lookup finds.  'aux' is the caller's. */
+struct mat_map_hit {
+    uint32_t tag;
+    uint32_t value4;            /* IPv4: in network order. */
+    uint64_t aux;
+    uint64_t value6[2];         /* IPv6: the bytes in order. */
+};
+
+static inline uint32_t
+mat_map_hit_zone(const struct mat_map_hit *hit)
+{
+    return hit->tag >> MAT_MAP_ZONE_SHIFT;
+}
+
+/* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0. */
+static inline uint64_t
+mat_map_mix(uint64_t a, uint64_t b)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide) a * b;
+
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+static inline uint64_t
+mat_map_hash4(const struct mat_map *map, uint32_t zone, uint32_t key)
+{
+    return mat_map_mix(((uint64_t) zone << 32 | key) ^ map->seed[0],
+                       map->seed[1]);
+}
+
+static inline uint64_t
+mat_map_hash6(const struct mat_map *map, uint32_t zone,
+              const uint64_t key[static 2])
+{
+    return mat_map_mix(mat_map_mix(key[0] ^ map->seed[0],
+                                   map->seed[1] ^ zone) ^ key[1],
+                       map->seed[1]);
+}
+
+static inline uint64_t
+mat_map_array__(const struct mat_map *map, uint64_t hash)
+{
+    return __atomic_load_n(&map->shards[hash % MAT_MAP_SHARDS].array,
+                           __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t
+mat_map_mask__(uint64_t array)
+{
+    return ((uint64_t) 1 << (array & 63)) - 1;
+}
+
+static inline void *
+mat_map_buckets__(uint64_t array)
+{
+    return (void *) (uintptr_t) (array & ~(uint64_t) 63);
+}
+
+static inline uint64_t
+mat_map_home__(uint64_t hash)
+{
+    return hash / MAT_MAP_SHARDS;
+}
+
+/* Both kinds of bucket have 64 bytes. */
+static inline void
+mat_map_prefetch(const struct mat_map *map, uint64_t hash)
+{
+    uint64_t array = mat_map_array__(map, hash);
+
+    __builtin_prefetch((char *) mat_map_buckets__(array)
+                       + (mat_map_home__(hash) & mat_map_mask__(array)) * 64);
+}
+
+/* Marks the mapping in 'slot' of a bucket as used, if it is not yet. */
+static inline void
+mat_map_mark__(uint8_t *accessed, unsigned int slot)
+{
+    if (!(__atomic_load_n(accessed, __ATOMIC_RELAXED) & (1u << slot))) {
+        __atomic_fetch_or(accessed, (uint8_t) (1u << slot), __ATOMIC_RELAXED);
+    }
+}
+
+bool mat_map4_find__(const struct mat_map *, uint64_t hash, uint32_t zone,
+                     uint32_t key, bool mark, struct mat_map_hit *);
+bool mat_map6_find__(const struct mat_map *, uint64_t hash, uint32_t zone,
+                     const uint64_t key[static 2], bool mark,
+                     struct mat_map_hit *);
+
+/* The tag that a slot must have under 'mask' to be the one looked for. */
+static inline uint32_t
+mat_map_wanted__(const struct mat_map *map, uint32_t zone, uint32_t *mask)
+{
+    *mask = map->is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
+                          : MAT_MAP_VALID;
+    return zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID;
+}
+
+/* Finds in one bucket. */
+static inline bool
+mat_map4_match__(struct mat_map4_bucket *b, uint32_t key, uint32_t wanted,
+                 uint32_t mask, bool mark, struct mat_map_hit *hit)
+{
+    for (unsigned int i = 0; i < MAT_MAP_SLOTS4; i++) {
+        uint32_t tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+
+        if (__atomic_load_n(&b->key[i], __ATOMIC_RELAXED) == key
+            && !((tag ^ wanted) & mask)) {
+            hit->tag = tag;
+            hit->value4 = __atomic_load_n(&b->value[i], __ATOMIC_RELAXED);
+            hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
+            if (mark) {
+                mat_map_mark__(&b->accessed, i);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool
+mat_map6_match__(struct mat_map6_bucket *b, const uint64_t key[static 2],
+                 uint32_t wanted, uint32_t mask, bool mark,
+                 struct mat_map_hit *hit)
+{
+    uint32_t tag = __atomic_load_n(&b->tag, __ATOMIC_ACQUIRE);
+
+    if (__atomic_load_n(&b->key[0], __ATOMIC_RELAXED) == key[0]
+        && __atomic_load_n(&b->key[1], __ATOMIC_RELAXED) == key[1]
+        && !((tag ^ wanted) & mask)) {
+        hit->tag = tag;
+        hit->value6[0] = __atomic_load_n(&b->value[0], __ATOMIC_RELAXED);
+        hit->value6[1] = __atomic_load_n(&b->value[1], __ATOMIC_RELAXED);
+        hit->aux = __atomic_load_n(&b->aux, __ATOMIC_RELAXED);
+        if (mark) {
+            mat_map_mark__(&b->accessed, 0);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Finds the value of 'key' and, if 'mark', notes that it was used. */
+static inline bool
+mat_map4_find(const struct mat_map *map, uint64_t hash, uint32_t zone,
+              uint32_t key, bool mark, struct mat_map_hit *hit)
+{
+    uint64_t array = mat_map_array__(map, hash);
+    struct mat_map4_bucket *b = mat_map_buckets__(array);
+    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+
+    b += mat_map_home__(hash) & mat_map_mask__(array);
+    return (mat_map4_match__(b, key, wanted, mask, mark, hit)
+            || mat_map4_find__(map, hash, zone, key, mark, hit));
+}
+
+static inline bool
+mat_map6_find(const struct mat_map *map, uint64_t hash, uint32_t zone,
+              const uint64_t key[static 2], bool mark,
+              struct mat_map_hit *hit)
+{
+    uint64_t array = mat_map_array__(map, hash);
+    struct mat_map6_bucket *b = mat_map_buckets__(array);
+    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+
+    b += mat_map_home__(hash) & mat_map_mask__(array);
+    return (mat_map6_match__(b, key, wanted, mask, mark, hit)
+            || mat_map6_find__(map, hash, zone, key, mark, hit));
+}
+
+/* Writing. */
+struct mat_map_memory_ops {
+    void *(*alloc)(size_t size);        /* Zeroed, aligned to 64 bytes. */
+    void (*free)(void *, size_t size);
+};
+
+enum mat_map_error {
+    MAT_MAP_OK,
+    MAT_MAP_NO_MEMORY,
+    MAT_MAP_CROWDED             /* Too many keys collide. */
+};
+
+/* One mapping as the writer sees it. */
+struct mat_mapping {
+    struct mat_addr key;
+    struct mat_addr value;
+    uint32_t zone;              /* Part of the key only if the map is zoned. */
+    uint8_t flags;              /* With MAT_MAP_VALID or without, no matter. */
+    uint64_t aux;
+};
+
+/* False if there is no memory. */
+bool mat_map_init(struct mat_map *, bool is_v4, bool is_zoned,
+                  const uint64_t seed[static 2],
+                  const struct mat_map_memory_ops *);
+void mat_map_destroy(struct mat_map *);
+
+/* Adds a mapping or replaces the one with the same key. */
+enum mat_map_error mat_map_put(struct mat_map *, const struct mat_mapping *);
+
+/* Changes only the flags of the mapping of a key that is there. */
+void mat_map_set_flags(struct mat_map *, uint32_t zone,
+                       const struct mat_addr *key, uint8_t flags);
+bool mat_map_remove(struct mat_map *, uint32_t zone,
+                    const struct mat_addr *key);
+bool mat_map_get(const struct mat_map *, uint32_t zone,
+                 const struct mat_addr *key, struct mat_mapping *);
+
+/* Tells whether a reader has used the mapping of 'key' since its mark was last
+ * cleared, and clears it if 'clear'. */
+bool mat_map_mark(const struct mat_map *, uint32_t zone,
+                  const struct mat_addr *key, bool clear);
+
+/* Walks all mappings; '*cursor' is 0 at first.  One that stays in the map
+ * throughout is shown at least once. */
+bool mat_map_next(const struct mat_map *, uint64_t *cursor,
+                  struct mat_mapping *);
+
+/* Number of mappings, bytes of arrays in use, bytes that wait for
+ * mat_map_collect(). */
+size_t mat_map_count(const struct mat_map *);
+size_t mat_map_bytes(const struct mat_map *);
+size_t mat_map_bytes_retired(const struct mat_map *);
+
+/* True if so much was withdrawn that mat_map_collect() should come soon. */
+bool mat_map_wants_collect(const struct mat_map *);
+
+/* Frees slots and arrays that were withdrawn.  Every reader that was reading
+ * when they were must have ended its read section since. */
+void mat_map_collect(struct mat_map *);
+
+#endif /* mat-map.h */
