@@ -8,6 +8,7 @@ AM_CPPFLAGS += -I $(top_srcdir)/mat
 lib_libopenvswitch_la_SOURCES += \
 	mat/mat-word.c \
 	mat/mat-word.h \
+	mat/matx-compat.h \
 	mat/matx-odp.c \
 	mat/matx.h
 
