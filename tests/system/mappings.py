@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent would tell the switches, said by 'ovs-appctl mat/...'.
+
+The only place in the system tests that knows how those commands are spelt.
+"""
+import json
+
+FAMILIES = (4, 6)
+GATEWAY_MAC = "02:4d:41:54:00:01"
+
+
+class Mat:
+    """The table of one site's switch."""
+
+    def __init__(self, site):
+        self.site = site
+
+    def command(self, name, *words):
+        return self.site.switch.appctl(f"mat/{name}", *words)
+
+    # Mappings.  'site' is where the MoA is, by default where the VM is.
+
+    def local(self, vm, *extra):
+        """The VM runs at this very site."""
+        for family in FAMILIES:
+            self._add(vm, family, self.site, f"port={vm.name}", *extra)
+
+    def local_family(self, vm, family):
+        self._add(vm, family, self.site, f"port={vm.name}")
+
+    def remote(self, vm, site=None):
+        site = site or vm.site
+        for family in FAMILIES:
+            self._add(vm, family, site, f"nexthop={site.number}")
+
+    def prepared(self, vm, site=None, hold=False):
+        """The VM will be at 'site'; if that is here, its port is known."""
+        site = site or vm.site
+        where = (f"port={vm.name}" if site is self.site
+                 else f"nexthop={site.number}")
+        for family in FAMILIES:
+            self._add(vm, family, site, where, "state=prepared",
+                      *(["hold"] if hold else []))
+
+    def _add(self, vm, family, site, *words):
+        hoa, moa = addresses(vm, family, site)
+        self.command("add", f"zone={vm.zone}", f"hoa={hoa}", f"moa={moa}",
+                     f"mac={vm.mac}", *words)
+
+    def delete(self, vm, site=None):
+        for family in FAMILIES:
+            hoa, moa = addresses(vm, family, site or vm.site)
+            self.command("del", f"zone={vm.zone}", f"hoa={hoa}",
+                         f"moa={moa}")
+
+    def hold(self, vm, what, site=None):
+        """'what' is on, off, release or flush."""
+        for family in FAMILIES:
+            hoa, moa = addresses(vm, family, site or vm.site)
+            self.command("hold", f"zone={vm.zone}", f"hoa={hoa}", what,
+                         f"moa={moa}")
+
+    def flush(self):
+        self.command("flush")
+
+    # The rest of the table.
+
+    def vm_port(self, link, mtu=0):
+        self.command("ports", "add", link, "role=vm",
+                     *([f"mtu={mtu}"] if mtu else []))
+
+    def uplink(self, link, mac):
+        self.command("ports", "add", link, "role=uplink", f"mac={mac}")
+
+    def nexthop(self, number, mtu):
+        self.command("nexthops", "add", number, f"src={self.site.uplink_mac}",
+                     f"dst={self.site.router_mac}", f"mtu={mtu}")
+
+    def zone(self, zone, subnets, outside=None):
+        self.command("zones", "add", zone,
+                     *([f"outside={outside}"] if outside else []),
+                     *(f"subnet={prefix},gw={gateway}"
+                       for prefix, gateway in subnets))
+
+    def pool(self, prefix, own):
+        self.command("pools", "add", prefix, *(["own"] if own else []))
+
+    # Questions.
+
+    def stats(self):
+        """Packets by verdict, both directions together."""
+        counts = {}
+        _numbers(json.loads(self.command("stats", "--json")), counts)
+        return counts
+
+    def count(self, verdict):
+        return self.stats().get(verdict, 0)
+
+    def memory(self):
+        return self.command("memory")
+
+
+def _numbers(value, counts):
+    """Adds up what has the same name anywhere in a JSON value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, int):
+                name = key.split("-", 1)[1] if key.startswith(
+                    ("in-", "out-")) else key
+                counts[name] = counts.get(name, 0) + inner
+            else:
+                _numbers(inner, counts)
+    elif isinstance(value, list):
+        for inner in value:
+            _numbers(inner, counts)
+
+
+def addresses(vm, family, site=None):
+    """(HoA, MoA) of a VM at a site."""
+    site = site or vm.site
+    if family == 4:
+        return vm.v4, site.moa4(vm)
+    return vm.v6, site.moa6(vm)
+
+
+# What the whole rig needs.
+
+SUBNETS = {7: [("172.16.7.0/24", "172.16.7.1"), ("fd16:7::/64", "fd16:7::1"),
+               ("172.16.8.0/24", "172.16.8.1"), ("fd16:8::/64", "fd16:8::1")],
+           9: [("172.16.7.0/24", "172.16.7.1"), ("fd16:7::/64", "fd16:7::1")]}
+
+
+def configure(rig):
+    """Pipelines, and everything in the tables but the mappings."""
+    for site in rig.sites:
+        site.mat = Mat(site)
+        site.mat.uplink("uplink", site.uplink_mac)
+        for other in rig.sites:
+            site.mat.nexthop(other.number, min(site.mtu, other.mtu))
+            for prefix in other.pool4, other.pool6:
+                site.mat.pool(prefix, own=other is site)
+        for zone, subnets in SUBNETS.items():
+            site.mat.zone(zone, subnets)
+        for vm in rig.vms.values():
+            if site in vm.sites:
+                site.mat.vm_port(vm.name)
+        pipeline(site, rig.vms.values())
+
+
+def pipeline(site, vms):
+    """The deployed pipeline: two kinds of flow."""
+    site.flows("in_port=uplink,actions=mat(in),LOCAL",
+               "in_port=LOCAL,actions=output:uplink",
+               *(f"in_port={vm.name},actions=mat(out,zone={vm.zone}),"
+                 "output:uplink" for vm in vms if site in vm.sites))
+
+
+def explicit_pipeline(site, vms):
+    """The same for those who want other actions to see the HoAs: rewrite
+    only, then the flow table delivers."""
+    here = [vm for vm in vms if vm.site is site]
+    # Towards the VMs: after the rewrite the packet is looked at again.
+    into = [f"table=1,in_port=uplink,{proto},{field}={address},"
+            f"actions=output:{vm.name}"
+            for vm in here if vm.zone == 7
+            for proto, field, address in (("ip", "nw_dst", vm.v4),
+                                          ("ipv6", "ipv6_dst", vm.v6))]
+    site.flows("in_port=uplink,actions=mat(in,explicit),resubmit(,1)",
+               "table=1,priority=0,actions=LOCAL",
+               "in_port=LOCAL,actions=output:uplink", *into,
+               *(f"in_port={vm.name},actions=mat(out,zone={vm.zone},explicit),"
+                 "output:uplink" for vm in here))
+
+
+def fill(rig):
+    """Every VM where it is, known everywhere: as agents would after quiet."""
+    for site in rig.sites:
+        site.mat.flush()
+        for vm in rig.vms.values():
+            if vm.site is site:
+                site.mat.local(vm)
+            else:
+                site.mat.remote(vm)
+
+
+def move(rig, vm, to):
+    """The steps of a move with a hint, as agents would take them."""
+    old = vm.site
+    for site in rig.sites:              # The VM will run there: both of its
+        if site is not old:             # addresses are good as a source.
+            site.mat.prepared(vm, to, hold=site is to)
+    vm.plug.mute()                      # It stops...
+    old.mat.remote(vm, to)              # ...packets for it go to the new
+    vm.plug.unplug()                    # site, and wait there...
+    vm.plug.plug(to)                    # ...until it runs.
+    to.mat.local(vm)
+    for site in rig.sites:
+        if site not in (old, to):
+            site.mat.remote(vm)
