@@ -61,4 +61,4 @@ clean-local:
 distclean-local:
 	rm -rf ovs-src ovs-base-src
 
-EXTRA_DIST += build-aux/ovs-build ovs-patches
+EXTRA_DIST += build-aux/ovs-build ovs-patches vswitchd-ext
