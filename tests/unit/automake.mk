@@ -3,4 +3,14 @@
 # cmocka programs.  A new test is one line here, its source is the file of the
 # same name with .c; one cmocka group a program (the output is read as TAP).
 
-unit_tests +=
+unit_tests += \
+	tests/unit/test-mat-csum \
+	tests/unit/test-mat-packet \
+	tests/unit/test-mat-rewrite
+
+# Frames composed for tests, and what they should become.
+noinst_LIBRARIES += tests/unit/libframes.a
+tests_unit_libframes_a_SOURCES = tests/unit/frames.c tests/unit/frames.h
+tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)
