@@ -17,6 +17,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-frame.c \
 	lib/mat-frame.h \
 	lib/mat-nd.c \
+	lib/mat-map.c \
+	lib/mat-map.h \
 	lib/mat-nd.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \
@@ -26,6 +28,17 @@ lib_libmat_a_SOURCES = \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
+	lib/mat-switch-internal.h \
+	lib/mat-switch-ip.c \
+	lib/mat-switch-link.c \
+	lib/mat-switch.c \
+	lib/mat-switch.h \
+	lib/mat-table-config.c \
+	lib/mat-table-impl.h \
+	lib/mat-table-pools.c \
+	lib/mat-table-read.h \
+	lib/mat-table.c \
+	lib/mat-table.h \
 	lib/mat-text.c \
 	lib/mat-text.h \
 	lib/mat-update.c \

@@ -161,6 +161,13 @@ port_mtu(const struct port_slot *port)
     return port->mtu ? port->mtu : port->device_mtu;
 }
 
+/* What a VMN on 'port' can take, for comparison. */
+static uint16_t
+vmn_mtu(const struct port_slot *port)
+{
+    return port_mtu(port) ? port_mtu(port) : UINT16_MAX;
+}
+
 static struct mat_mac
 port_mac(const struct port_slot *port)
 {
@@ -212,7 +219,7 @@ publish_vmns(struct mat_table *table, const struct port_slot *port)
         struct mat_vmn *vmn = &table->vmns[i];
 
         if (vmn->port == index) {
-            __atomic_store_n(&vmn->mtu, port_mtu(port), __ATOMIC_RELAXED);
+            __atomic_store_n(&vmn->mtu, vmn_mtu(port), __ATOMIC_RELAXED);
             __atomic_store_n(&vmn->odp_port, port->odp_port,
                              __ATOMIC_RELAXED);
         }
@@ -426,7 +433,7 @@ mat_table_vmn_acquire__(struct mat_table *table, const struct mat_entry *e,
     vmn->port = port_index(table, port);
     vmn->zone = e->zone;
     vmn->hoa = e->hoa;
-    __atomic_store_n(&vmn->mtu, port_mtu(port), __ATOMIC_RELAXED);
+    __atomic_store_n(&vmn->mtu, vmn_mtu(port), __ATOMIC_RELAXED);
     __atomic_store_n(&vmn->odp_port, port->odp_port, __ATOMIC_RELAXED);
     set_on_link(table, vmn);
     port->n_vmns++;

@@ -37,7 +37,7 @@ enum {
  * its own HoA subnet, hence are shown with their own MAC. */
 struct mat_vmn {
     uint32_t odp_port;          /* Atomic; MAT_TABLE_NO_PORT when absent. */
-    uint16_t mtu;               /* Atomic; 0: not known. */
+    uint16_t mtu;               /* Atomic; UINT16_MAX: not known. */
     uint16_t port;              /* Writer's: which port. */
     uint32_t mask4;             /* Atomic; network order. */
     uint32_t unused;
