@@ -16,10 +16,12 @@ EXTRA_DIST += \
 	tests/system/test_safety.py \
 	tests/system/test_switch.py \
 	tests/system/test_traffic.py \
-	tests/system/traffic.py
+	tests/system/traffic.py \
+	tests/system/update.py
 
 # As root.  WORDS='move arp' runs only tests with one of these in their names,
 # MODE=kernel those ports that need neither DPDK nor hugepages.
+# DEMO=--keep leaves the demonstration up, DEMO=--end takes it down.
 SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 	$(if $(MODE),--mode=$(MODE))
 
@@ -29,4 +31,7 @@ check-system: all
 check-system-asan: ovs-asan
 	$(SYSTEM_RUN) --ovs-build=ovs-asan $(WORDS)
 demo: all
-	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs
+	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs $(DEMO)
+
+mostlyclean-local:
+	rm -rf system-evidence

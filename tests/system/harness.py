@@ -153,8 +153,7 @@ def evidence(rig, capture, function):
 def restore(rig):
     """Every VM at home and known everywhere, as before each test."""
     if rig.m.site is not rig.a:
-        rig.m.plug.unplug()
-        rig.m.plug.plug(rig.a)
+        rig.m.plug.move(rig.a)
     mappings.fill(rig)
     for vm in rig.vms.values():
         vm.forget_routes()

@@ -195,16 +195,27 @@ class Plug:
         self._tc("filter del dev vm ingress")
 
     def unplug(self):
-        self._tc("filter del dev vm ingress",
-                 *(f"filter del dev {site.name} ingress"
-                   for site in self.vm.sites))
+        """Off at both ends; afterwards it is nowhere."""
+        self._tc(*self._off())
 
     def plug(self, site):
-        both = ("vm", site.name), (site.name, "vm")
-        self._tc(*(f"filter add dev {one} ingress prio 1 protocol all u32 "
-                   f"match u32 0 0 action mirred egress redirect dev {other}"
-                   for one, other in both))
+        self._tc(*self._on(site))
         self.vm.site = site
+
+    def move(self, site):
+        """Off there and on here, in one go."""
+        self._tc(*self._off(), *self._on(site))
+        self.vm.site = site
+
+    def _off(self):
+        return ["filter del dev vm ingress"] + [
+            f"filter del dev {site.name} ingress" for site in self.vm.sites]
+
+    def _on(self, site):
+        both = ("vm", site.name), (site.name, "vm")
+        return [f"filter add dev {one} ingress prio 1 protocol all u32 match "
+                f"u32 0 0 action mirred egress redirect dev {other}"
+                for one, other in both]
 
 
 class Rig:

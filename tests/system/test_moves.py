@@ -181,7 +181,7 @@ def packets_wait_for_a_prepared_vm_and_are_delivered_in_order(rig):
             counters.assert_grown("held", 40 if family == 4 else 80)
             assert_same("before the release", collected(sock, 1, 0.05), [])
             if family == 4:
-                rig.b.mat.local_family(rig.m, family)
+                rig.b.mat.local(rig.m, [family])
             else:
                 rig.b.mat.hold(rig.m, "release", rig.b)
             assert_same("after the release", collected(sock, 40, 3),

@@ -12,7 +12,7 @@ from capture import Capture
 from harness import (FAMILIES, Counters, address, assert_reaches, assert_same,
                      moa, test, underlay_faults)
 from switch import wait_until
-from traffic import TcpStream, ping, tcp_transfer
+from traffic import TcpStream, bound, ping, tcp_transfer
 
 
 @test
@@ -61,6 +61,26 @@ def forwarding_goes_on_when_clients_of_the_update_socket_misbehave(rig):
         wait_until(stream.arrived(5000), "5000 more bytes")
     assert_same("error", stream.stop().error, None)
     assert_reaches(rig.a1, rig.c1)
+
+
+@test
+def no_packet_uses_the_old_value_after_the_acknowledgement(rig):
+    """m's mapping at c goes to and fro; each packet is sent after the reply
+    to a change, and must have the address of that change."""
+    sites, expected = (rig.a, rig.b), {}
+    with contextlib.closing(mappings.FastMat(rig.c)) as table, \
+            contextlib.closing(bound(rig.c1.namespace, rig.c1.v4)) as sock, \
+            Capture((rig.router.namespace, "c")) as cable:
+        for number in range(300):
+            site = sites[number % 2]
+            table.remote(rig.m, site)
+            payload = b"change %d" % number
+            expected[payload] = site.moa4(rig.m)
+            sock.sendto(payload, (rig.m.v4, 6000))
+        assert_reaches(rig.c1, rig.a1)
+        seen = {frame.payload(): frame.dst for frame in cable.read()
+                if frame.protocol == frames.UDP}
+    assert_same("addresses", seen, expected)
 
 
 @test
