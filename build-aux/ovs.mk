@@ -56,9 +56,9 @@ uninstall-local:
 endif
 
 clean-local:
-	rm -rf ovs ovs-base ovs-asan
-	rm -f ovs*.lock ovs*.log
+	rm -rf ovs ovs-base ovs-asan ovs-steps ovs-newer check-*.d stages
+	rm -f ovs*.lock ovs*.log checkpatch.log newer.log
 distclean-local:
-	rm -rf ovs-src ovs-base-src
+	rm -rf ovs-src ovs-base-src ovs-steps-src ovs-newer-src ovs-newer-deb
 
 EXTRA_DIST += build-aux/ovs-build ovs-patches vswitchd-ext
