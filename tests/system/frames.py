@@ -278,6 +278,32 @@ def udp(source_port, port, payload):
                        0) + payload
 
 
+def dhcp(mac, kind, *options):
+    """A client's DHCP message as a frame; 'kind' is 1, discover, or 3."""
+    body = (struct.pack("!BBBBIHH16x", 1, 1, 6, 0, 0x4d415421, 0, 0)
+            + packed_mac(mac).ljust(16, b"\0") + bytes(192)
+            + b"\x63\x82\x53\x63" + bytes([53, 1, kind])
+            + b"".join(options) + b"\xff").ljust(300, b"\0")
+    return ip(mac, "ff:ff:ff:ff:ff:ff", "0.0.0.0", "255.255.255.255", UDP,
+              udp(68, 67, body))
+
+
+def dhcp_answer(frame):
+    """(kind, address, {option: bytes}) of a server's message, or None."""
+    if frame.ports() != (67, 68):
+        return None
+    body, options = frame.payload(), {}
+    at = 240
+    while at < len(body) and body[at] != 255:
+        if body[at] == 0:
+            at += 1
+            continue
+        size = body[at + 1]
+        options[body[at]] = body[at + 2:at + 2 + size]
+        at += 2 + size
+    return (options[53][0], str(ipaddress.ip_address(body[16:20])), options)
+
+
 def echo_request(version, ident, number, payload=b""):
     kind = 8 if version == 4 else 128
     return struct.pack("!BBHHH", kind, 0, 0, ident, number) + payload

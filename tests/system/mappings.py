@@ -176,20 +176,32 @@ def pipeline(site, vms):
 
 
 def explicit_pipeline(site, vms):
-    """The same for those who want other actions to see the HoAs: rewrite
-    only, then the flow table delivers."""
-    here = [vm for vm in vms if vm.site is site]
-    # Towards the VMs: after the rewrite the packet is looked at again.
-    into = [f"table=1,in_port=uplink,{proto},{field}={address},"
-            f"actions=output:{vm.name}"
-            for vm in here if vm.zone == 7
-            for proto, field, address in (("ip", "nw_dst", vm.v4),
-                                          ("ipv6", "ipv6_dst", vm.v6))]
-    site.flows("in_port=uplink,actions=mat(in,explicit),resubmit(,1)",
-               "table=1,priority=0,actions=LOCAL",
-               "in_port=LOCAL,actions=output:uplink", *into,
-               *(f"in_port={vm.name},actions=mat(out,zone={vm.zone},explicit),"
-                 "output:uplink" for vm in here))
+    """The same for those who want other actions to see the HoAs: mat only
+    rewrites, and table 1 delivers by the addresses of the rewritten packet.
+    What is not IP is answered by the switch as ever."""
+    here = [vm for vm in vms if vm.site is site and vm.zone == 7]
+    flows = []
+    for proto, field in ("ip", "nw_dst"), ("ipv6", "ipv6_dst"):
+        flows.append(f"priority=10,in_port=uplink,{proto},"
+                     "actions=mat(in,explicit),resubmit(,1)")
+        for vm in here:
+            address = vm.v4 if proto == "ip" else vm.v6
+            flows += [f"priority=10,in_port={vm.name},{proto},actions="
+                      f"mat(out,zone={vm.zone},explicit),resubmit(,1)",
+                      f"table=1,priority=10,{proto},{field}={address},"
+                      f"actions=set_field:{vm.mac}->eth_dst,"
+                      f"output:{vm.name}"]
+    for vm in here:
+        flows += [f"priority=5,in_port={vm.name},actions="
+                  f"mat(out,zone={vm.zone}),output:uplink",
+                  f"priority=20,in_port={vm.name},icmp6,icmpv6_type=135,"
+                  f"actions=mat(out,zone={vm.zone}),output:uplink"]
+    site.flows(*flows, "priority=5,in_port=uplink,actions=mat(in),LOCAL",
+               "priority=20,in_port=uplink,icmp6,icmpv6_type=135,"
+               "actions=mat(in),LOCAL",
+               "in_port=LOCAL,actions=output:uplink",
+               "table=1,priority=1,in_port=uplink,actions=LOCAL",
+               "table=1,priority=0,actions=output:uplink")
 
 
 def fill(rig):

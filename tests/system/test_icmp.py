@@ -7,6 +7,7 @@ import mappings
 from capture import Capture
 from harness import (FAMILIES, Counters, address, assert_reaches, assert_same,
                      moa, test)
+from switch import wait_until
 from traffic import (PMTUDISC_DO, bound, discover_mtu, error_of, path_mtu,
                      ping, set_pmtu_discovery, tcp_transfer, traceroute)
 
@@ -216,3 +217,26 @@ def a_router_solicitation_gets_the_virtual_gateway(rig):
     assert adverts, "no router advertisement"
     assert_same("its sender's MAC", adverts[0].eth_src, mappings.GATEWAY_MAC)
     assert_same("its faults", adverts[0].faults, [])
+
+
+@test
+def dhcp_gives_a_vm_its_own_home_address_at_every_site(rig):
+    """What a guest asks when it renews; nothing of it leaves the host."""
+    DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
+    wanted = b"\x32\x04" + frames.packed(rig.a1.v4)
+    with Capture(rig.a1.card()) as card:
+        for kind, options in (DISCOVER, ()), (REQUEST, (wanted,)):
+            rig.a1.card_send(frames.dhcp(rig.a1.mac, kind, *options))
+
+        def answered():
+            return [frame for frame in card.read()
+                    if frames.dhcp_answer(frame)]
+        wait_until(lambda: len(answered()) == 2, "two answers")
+    faults = [str(frame) for frame in answered() if frame.faults]
+    answers = [frames.dhcp_answer(frame) for frame in answered()]
+    assert_same("faults", faults, [])
+    assert_same("kinds", [a[0] for a in answers], [OFFER, ACK])
+    for _, given, options in answers:
+        assert_same("address", given, rig.a1.v4)
+        assert_same("mask", options.get(1), frames.packed("255.255.255.0"))
+        assert_same("router", options.get(3), frames.packed(rig.a1.gateway4))

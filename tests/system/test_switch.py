@@ -68,6 +68,7 @@ def no_packet_uses_the_old_value_after_the_acknowledgement(rig):
     """m's mapping at c goes to and fro; each packet is sent after the reply
     to a change, and must have the address of that change."""
     sites, expected = (rig.a, rig.b), {}
+    assert_reaches(rig.c1, rig.m)       # ARP is done.
     with contextlib.closing(mappings.FastMat(rig.c)) as table, \
             contextlib.closing(bound(rig.c1.namespace, rig.c1.v4)) as sock, \
             Capture((rig.router.namespace, "c")) as cable:
