@@ -6,7 +6,7 @@
 AC_DEFUN([MAT_CHECK_OPTION],
   [AC_MSG_CHECKING([whether $CC accepts $1])
    mat_save_CFLAGS=$CFLAGS
-   CFLAGS="-Werror $1"
+   CFLAGS="-Werror $MAT_WARNINGS $1"
    AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
      [AC_MSG_RESULT([yes])
       MAT_WARNINGS="$MAT_WARNINGS $1"],
