@@ -60,9 +60,9 @@ struct mat_nd {
 bool mat_packet_is_nd(const struct mat_packet *p);
 
 /* Reads a Neighbor Discovery packet.  Returns false unless it is valid by RFC
- * 4861 and RFC 6980: hop limit 255, right checksum (judged by 'state'), code 0,
- * whole, no extension headers (only fragmenting is forbidden, but nobody sends
- * others), whole options, target and addresses that suit its type. */
+ * 4861 and RFC 6980: hop limit 255, right checksum (judged by 'state'), code
+ * 0, whole, no extension headers (only fragmenting is forbidden, but nobody
+ * sends others), whole options, target and addresses that suit its type. */
 bool mat_nd_parse(const struct mat_packet *p, enum mat_csum_state state,
                   struct mat_nd *);
 

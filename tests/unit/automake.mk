@@ -5,7 +5,10 @@
 
 unit_tests += \
 	tests/unit/test-mat-csum \
+	tests/unit/test-mat-dhcp \
+	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
+	tests/unit/test-mat-reply \
 	tests/unit/test-mat-rewrite
 
 # Frames composed for tests, and what they should become.
@@ -14,3 +17,6 @@ tests_unit_libframes_a_SOURCES = tests/unit/frames.c tests/unit/frames.h
 tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_reply_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_nd_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_dhcp_LDADD = tests/unit/libframes.a $(LDADD)

@@ -106,6 +106,33 @@ frame_sum(uint32_t sum, const void *data_, size_t size)
     return (uint16_t) sum;
 }
 
+bool
+frame_is_right(const uint8_t *data, size_t size)
+{
+    size_t ofs = 14;
+    uint32_t sum, l4_size;
+    const uint8_t *ip;
+    bool v6;
+
+    while (ofs <= 18 && (data[ofs - 2] == 0x81 || data[ofs - 2] == 0x88)) {
+        ofs += 4;
+    }
+    ip = data + ofs;
+    v6 = data[ofs - 2] == 0x86;
+    if (v6 ? ip[0] >> 4 != 6 || size != ofs + 40u + ip[4] * 256u + ip[5]
+        : ip[0] != 0x45 || size != ofs + ip[2] * 256u + ip[3]
+          || frame_sum(0, ip, 20) != 0xffff) {
+        return false;
+    }
+    l4_size = (uint32_t) (size - ofs) - (v6 ? 40 : 20);
+    if (v6) {
+        sum = frame_sum(ip[6] + l4_size, ip + 8, 32);
+    } else {
+        sum = ip[9] == 1 ? 0 : frame_sum(ip[9] + l4_size, ip + 12, 8);
+    }
+    return frame_sum(sum, ip + (v6 ? 40 : 20), l4_size) == 0xffff;
+}
+
 uint8_t *
 guarded(size_t size)
 {

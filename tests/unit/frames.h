@@ -91,6 +91,11 @@ uint32_t frame_l4_len(uint8_t proto, bool v6);
 /* RFC 1071 by 16-bit words in network order: the sum, folded. */
 uint16_t frame_sum(uint32_t sum, const void *data, size_t size);
 
+/* True if 'data' is a whole frame without padding, with up to two tags and an
+ * IP packet without options whose lengths and checksums (of UDP, ICMP and
+ * ICMPv6) are right. */
+bool frame_is_right(const uint8_t *data, size_t size);
+
 /* Memory of 'size' bytes that ends where a page begins that faults, up to
  * FRAME_SIZE_MAX.  Each call reuses the same memory. */
 uint8_t *guarded(size_t size);

@@ -16,7 +16,9 @@
 
 enum { N_RANDOM = 100000 };
 
-static const struct frame_addrs v4_addrs = { { 10, 0, 0, 1 }, { 10, 0, 1, 2 } };
+static const struct frame_addrs v4_addrs = {
+    { 10, 0, 0, 1 }, { 10, 0, 1, 2 }
+};
 static const struct frame_addrs v6_addrs = {
     { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 }, { 0x20, 0x01, 0x0d, 0xb9, [15] = 2 }
 };

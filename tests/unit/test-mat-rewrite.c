@@ -81,8 +81,8 @@ check_same(const struct frame_spec *spec, uint8_t *got,
     assert_memory_equal(got, expected->data, expected->size);
 }
 
-/* True if the quote ends in the middle of its checksum.  Half a checksum is not
- * rewritten, and here composing anew is no reference. */
+/* True if the quote ends in the middle of its checksum.  Half a checksum is
+ * not rewritten, and here composing anew is no reference. */
 static bool
 quotes_half_a_checksum(const struct frame_spec *spec)
 {
