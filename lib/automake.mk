@@ -7,6 +7,8 @@ lib_libmat_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 lib_libmat_a_SOURCES = \
 	lib/mat-addr.c \
 	lib/mat-addr.h \
+	lib/mat-apply.c \
+	lib/mat-apply.h \
 	lib/mat-csum.c \
 	lib/mat-csum.h \
 	lib/mat-dhcp.c \
@@ -16,6 +18,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-event.h \
 	lib/mat-frame.c \
 	lib/mat-frame.h \
+	lib/mat-hold.c \
+	lib/mat-hold.h \
 	lib/mat-nd.c \
 	lib/mat-map.c \
 	lib/mat-map.h \
@@ -28,6 +32,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
+	lib/mat-server.c \
+	lib/mat-server.h \
 	lib/mat-switch-internal.h \
 	lib/mat-switch-ip.c \
 	lib/mat-switch-link.c \

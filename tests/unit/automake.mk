@@ -6,10 +6,15 @@
 unit_tests += \
 	tests/unit/test-mat-csum \
 	tests/unit/test-mat-dhcp \
+	tests/unit/test-mat-event \
+	tests/unit/test-mat-hold \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
 	tests/unit/test-mat-reply \
-	tests/unit/test-mat-rewrite
+	tests/unit/test-mat-rewrite \
+	tests/unit/test-mat-server \
+	tests/unit/test-mat-text \
+	tests/unit/test-mat-update
 
 # Frames composed for tests, and what they should become.
 noinst_LIBRARIES += tests/unit/libframes.a
@@ -20,3 +25,11 @@ tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_reply_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_nd_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_dhcp_LDADD = tests/unit/libframes.a $(LDADD)
+
+# Operations of every type.
+noinst_LIBRARIES += tests/unit/libsamples.a
+tests_unit_libsamples_a_SOURCES = \
+	tests/unit/update-samples.c \
+	tests/unit/update-samples.h
+tests_unit_test_mat_text_LDADD = tests/unit/libsamples.a $(LDADD)
+tests_unit_test_mat_update_LDADD = tests/unit/libsamples.a $(LDADD)
