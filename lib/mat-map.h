@@ -38,7 +38,7 @@
 enum {
     MAT_MAP_SHARDS = 256,       /* At 1M mappings a growth step moves 4k. */
     MAT_MAP_SLOTS4 = 3,
-    MAT_MAP_PROBES_MAX = 24     /* Buckets a lookup visits at the most. */
+    MAT_MAP_PROBES_MAX = 32     /* Buckets a lookup visits at the most. */
 };
 
 /* The tag of a slot: zone << 8 | flags.  A slot whose tag lacks MAT_MAP_VALID
@@ -100,30 +100,29 @@ mat_map_hit_zone(const struct mat_map_hit *hit)
     return hit->tag >> MAT_MAP_ZONE_SHIFT;
 }
 
-/* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0. */
+/* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0.
+ *
+ * The hash is keyed by the seed and mixes all bits into all: neighbouring
+ * addresses, the usual case, must spread over shards and buckets. */
 static inline uint64_t
-mat_map_mix(uint64_t a, uint64_t b)
+mat_map_mix(const struct mat_map *map, uint64_t x)
 {
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide) a * b;
-
-    return (uint64_t) product ^ (uint64_t) (product >> 64);
+    x = (x ^ map->seed[0]) * map->seed[1];
+    x = (x ^ x >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    return x ^ x >> 32;
 }
 
 static inline uint64_t
 mat_map_hash4(const struct mat_map *map, uint32_t zone, uint32_t key)
 {
-    return mat_map_mix(((uint64_t) zone << 32 | key) ^ map->seed[0],
-                       map->seed[1]);
+    return mat_map_mix(map, (uint64_t) zone << 32 | key);
 }
 
 static inline uint64_t
 mat_map_hash6(const struct mat_map *map, uint32_t zone,
               const uint64_t key[static 2])
 {
-    return mat_map_mix(mat_map_mix(key[0] ^ map->seed[0],
-                                   map->seed[1] ^ zone) ^ key[1],
-                       map->seed[1]);
+    return mat_map_mix(map, mat_map_mix(map, key[0] ^ zone) ^ key[1]);
 }
 
 static inline uint64_t

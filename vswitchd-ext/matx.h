@@ -78,7 +78,9 @@ int matx_odp_parse(const char *s, uint16_t attr, struct ofpbuf *actions);
 bool matx_in_ofpacts(const struct ofpact *ofpacts, size_t ofpacts_len);
 
 /* Appends to 's', a line each, what the action with argument 'word' would do
- * now with a packet of 'flow', and why.  Changes nothing, counts nothing. */
-void matx_trace(const struct flow *, uint32_t word, struct ds *s);
+ * now with a packet of 'flow' from 'in_port', and why.  Changes nothing,
+ * counts nothing. */
+void matx_trace(const struct flow *, odp_port_t in_port, uint32_t word,
+                struct ds *s);
 
 #endif /* matx.h */
