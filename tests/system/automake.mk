@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 EXTRA_DIST += \
+	tests/system/README \
 	tests/system/capture.py \
 	tests/system/demo \
 	tests/system/frames.py \
