@@ -5,8 +5,8 @@ import socket
 
 import frames
 from capture import Capture
-from harness import (FAMILIES, Counters, Skip, address, assert_reaches, assert_same,
-                     moa, test)
+from harness import (FAMILIES, Counters, Skip, address, assert_reaches,
+                     assert_same, moa, test)
 from switch import wait_until
 from traffic import (TcpStream, UdpStream, bound, discover_mtu, ping,
                      tcp_transfer, udp_exchange)
