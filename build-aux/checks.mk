@@ -9,13 +9,13 @@ FUZZ_SECONDS = 20
 
 .PHONY: check-clang check-asan check-tsan check-ubsan check-fuzz
 check-clang:
-	+@$(CHECK_LIB) check-units CC=clang
+	+@$(CHECK_LIB) check-programs CC=clang
 check-asan:
-	+@$(CHECK_LIB) check-units --enable-sanitizers=address,undefined
+	+@$(CHECK_LIB) check-programs --enable-sanitizers=address,undefined
 check-ubsan:
-	+@$(CHECK_LIB) check-units --enable-sanitizers=undefined CC=clang
+	+@$(CHECK_LIB) check-programs --enable-sanitizers=undefined CC=clang
 check-tsan:
-	+@$(CHECK_LIB) check-units --enable-sanitizers=thread
+	+@$(CHECK_LIB) check-programs --enable-sanitizers=thread
 check-fuzz:
 	+@$(CHECK_LIB) run-fuzz --enable-fuzz CC=clang \
 		--enable-sanitizers=address,undefined
