@@ -353,7 +353,8 @@ put_l4(struct writer *w)
         w->l4_csum_ofs = l4_ofs + 6;
         break;
     case 33:
-        l4[4] = 3;
+        l4[4] = 3;              /* Header of 12 bytes. */
+        l4[8] = 2 << 1;         /* Data. */
         w->l4_csum_ofs = l4_ofs + 6;
         break;
     case 1: case 58:
@@ -362,6 +363,13 @@ put_l4(struct writer *w)
             l4[1] = s->icmp_code;
             l4[s->v6 ? 4 : 5] = s->icmp_length;
             w->l4_csum_ofs = l4_ofs + 2;
+        }
+        break;
+    case 132:
+        if (s->payload_size >= 20 && s->payload_size % 4 == 0) {
+            l4[12] = 0;         /* One chunk, all data. */
+            l4[13] = 3;
+            put16(l4 + 14, s->payload_size);
         }
         break;
     case 135:
