@@ -53,6 +53,32 @@ struct mat_map_writer {
 #define TAG_FREE 0u
 #define TAG_WITHDRAWN (1u << MAT_MAP_ZONE_SHIFT)
 
+static uint64_t
+load_array(const struct mat_map *map, uint64_t hash)
+{
+    return __atomic_load_n(&map->shards[hash % MAT_MAP_SHARDS].array,
+                           __ATOMIC_ACQUIRE);
+}
+
+static uint64_t
+mask_of(uint64_t array)
+{
+    return (UINT64_C(1) << (array & 63)) - 1;
+}
+
+static void *
+buckets_of(uint64_t array)
+{
+    return (void *) (uintptr_t) (array & ~UINT64_C(63));
+}
+
+/* The number of the home bucket, before it is masked. */
+static uint64_t
+home_of(uint64_t hash)
+{
+    return hash / MAT_MAP_SHARDS;
+}
+
 static unsigned int
 slots_per_bucket(const struct mat_map *map)
 {
@@ -62,7 +88,7 @@ slots_per_bucket(const struct mat_map *map)
 static uint64_t
 n_buckets(uint64_t array)
 {
-    return mat_map_mask__(array) + 1;
+    return mask_of(array) + 1;
 }
 
 static void
@@ -101,21 +127,22 @@ shard_version(const struct mat_map *map, uint64_t hash)
 }
 
 bool
-mat_map4_find__(const struct mat_map *map, uint64_t hash, uint32_t zone,
-                uint32_t key, bool mark, struct mat_map_hit *hit)
+mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
+              bool mark, struct mat_map_hit *hit)
 {
-    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+    uint64_t hash = mat_map_hash4(map, zone, key);
+    uint32_t mask, wanted = mat_map_wanted__(map->is_zoned, zone, &mask);
     uint32_t version;
 
     do {
         version = shard_version(map, hash);
 
-        uint64_t array = mat_map_array__(map, hash);
-        struct mat_map4_bucket *buckets = mat_map_buckets__(array);
+        uint64_t array = load_array(map, hash);
+        struct mat_map4_bucket *buckets = buckets_of(array);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
             struct mat_map4_bucket *b
-                = &buckets[(mat_map_home__(hash) + i) & mat_map_mask__(array)];
+                = &buckets[(home_of(hash) + i) & mask_of(array)];
 
             if (mat_map4_match__(b, key, wanted, mask, mark, hit)) {
                 return true;
@@ -129,22 +156,23 @@ mat_map4_find__(const struct mat_map *map, uint64_t hash, uint32_t zone,
 }
 
 bool
-mat_map6_find__(const struct mat_map *map, uint64_t hash, uint32_t zone,
-                const uint64_t key[static 2], bool mark,
-                struct mat_map_hit *hit)
+mat_map6_find(const struct mat_map *map, uint32_t zone,
+              const uint64_t key[static 2], bool mark,
+              struct mat_map_hit *hit)
 {
-    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+    uint64_t hash = mat_map_hash6(map, zone, key);
+    uint32_t mask, wanted = mat_map_wanted__(map->is_zoned, zone, &mask);
     uint32_t version;
 
     do {
         version = shard_version(map, hash);
 
-        uint64_t array = mat_map_array__(map, hash);
-        struct mat_map6_bucket *buckets = mat_map_buckets__(array);
+        uint64_t array = load_array(map, hash);
+        struct mat_map6_bucket *buckets = buckets_of(array);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
             struct mat_map6_bucket *b
-                = &buckets[(mat_map_home__(hash) + i) & mat_map_mask__(array)];
+                = &buckets[(home_of(hash) + i) & mask_of(array)];
 
             if (mat_map6_match__(b, key, wanted, mask, mark, hit)) {
                 return true;
@@ -164,11 +192,11 @@ tag_of(const struct mat_map *map, uint64_t array, uint64_t bucket,
        unsigned int slot)
 {
     if (map->is_v4) {
-        struct mat_map4_bucket *buckets = mat_map_buckets__(array);
+        struct mat_map4_bucket *buckets = buckets_of(array);
 
         return &buckets[bucket].tag[slot];
     } else {
-        struct mat_map6_bucket *buckets = mat_map_buckets__(array);
+        struct mat_map6_bucket *buckets = buckets_of(array);
 
         return &buckets[bucket].tag;
     }
@@ -183,7 +211,7 @@ _Static_assert(offsetof(struct mat_map4_bucket, accessed)
 static uint16_t *
 n_passed_of(uint64_t array, uint64_t bucket)
 {
-    struct mat_map4_bucket *buckets = mat_map_buckets__(array);
+    struct mat_map4_bucket *buckets = buckets_of(array);
 
     return &buckets[bucket].n_passed;
 }
@@ -191,7 +219,7 @@ n_passed_of(uint64_t array, uint64_t bucket)
 static uint8_t *
 accessed_of(uint64_t array, uint64_t bucket)
 {
-    struct mat_map4_bucket *buckets = mat_map_buckets__(array);
+    struct mat_map4_bucket *buckets = buckets_of(array);
 
     return &buckets[bucket].accessed;
 }
@@ -205,14 +233,14 @@ slot_get(const struct mat_map *map, uint64_t array, const struct place *place,
     m->zone = tag >> MAT_MAP_ZONE_SHIFT;
     m->flags = (uint8_t) (tag & MAT_MAP_FLAGS);
     if (map->is_v4) {
-        struct mat_map4_bucket *b = mat_map_buckets__(array);
+        struct mat_map4_bucket *b = buckets_of(array);
 
         b += place->bucket;
         m->key = mat_addr_from_v4(&b->key[place->slot]);
         m->value = mat_addr_from_v4(&b->value[place->slot]);
         m->aux = b->aux[place->slot];
     } else {
-        struct mat_map6_bucket *b = mat_map_buckets__(array);
+        struct mat_map6_bucket *b = buckets_of(array);
 
         b += place->bucket;
         m->key = mat_addr_from_v6(b->key);
@@ -229,7 +257,7 @@ slot_publish(const struct mat_map *map, uint64_t array,
     uint8_t unmarked = (uint8_t) ~(1u << place->slot);
 
     if (map->is_v4) {
-        struct mat_map4_bucket *b = mat_map_buckets__(array);
+        struct mat_map4_bucket *b = buckets_of(array);
 
         b += place->bucket;
         __atomic_store_n(&b->key[place->slot], mat_addr_v4(&m->key),
@@ -238,7 +266,7 @@ slot_publish(const struct mat_map *map, uint64_t array,
                          __ATOMIC_RELAXED);
         __atomic_store_n(&b->aux[place->slot], m->aux, __ATOMIC_RELAXED);
     } else {
-        struct mat_map6_bucket *b = mat_map_buckets__(array);
+        struct mat_map6_bucket *b = buckets_of(array);
         uint64_t key[2], value[2];
 
         b += place->bucket;
@@ -279,7 +307,7 @@ find_place(const struct mat_map *map, uint64_t array, uint64_t hash,
            uint32_t zone, const struct mat_addr *key, struct place *place)
 {
     for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX && i < n_buckets(array); i++) {
-        place->bucket = (mat_map_home__(hash) + i) & mat_map_mask__(array);
+        place->bucket = (home_of(hash) + i) & mask_of(array);
         for (unsigned int j = 0; j < slots_per_bucket(map); j++) {
             place->slot = j;
             place->tag = tag_of(map, array, place->bucket, j);
@@ -301,9 +329,9 @@ static void
 count_passed(uint64_t array, uint64_t hash, const struct place *place,
              int change)
 {
-    uint64_t mask = mat_map_mask__(array);
+    uint64_t mask = mask_of(array);
 
-    for (uint64_t i = mat_map_home__(hash) & mask; i != place->bucket;
+    for (uint64_t i = home_of(hash) & mask; i != place->bucket;
          i = (i + 1) & mask) {
         uint16_t *n_passed = n_passed_of(array, i);
 
@@ -352,7 +380,7 @@ static void
 array_free(struct mat_map_writer *writer, uint64_t array)
 {
     writer->bytes -= array_size(array);
-    writer->memory.free(mat_map_buckets__(array), array_size(array));
+    writer->memory.free(buckets_of(array), array_size(array));
 }
 
 /* Copies every mapping of 'old' to 'new', which is not yet published.  Fails
@@ -379,6 +407,16 @@ array_copy(const struct mat_map *map, uint64_t old, uint64_t new, uint32_t *n)
     return true;
 }
 
+static void
+set_array(struct mat_map *map, struct mat_map_shard *shard, uint64_t array)
+{
+    struct mat_map_home *home = &map->homes[shard - map->shards];
+
+    __atomic_store_n(&shard->array, array, __ATOMIC_RELEASE);
+    __atomic_store_n(&home->buckets, buckets_of(array), __ATOMIC_RELEASE);
+    __atomic_store_n(&home->mask, mask_of(array) * 64, __ATOMIC_RELEASE);
+}
+
 static enum mat_map_error
 grow(struct mat_map *map, struct mat_map_shard *shard)
 {
@@ -398,9 +436,9 @@ grow(struct mat_map *map, struct mat_map_shard *shard)
         return new ? MAT_MAP_CROWDED : MAT_MAP_NO_MEMORY;
     }
     shard->n = n;
-    __atomic_store_n(&shard->array, new, __ATOMIC_RELEASE);
+    set_array(map, shard, new);
 
-    retired->buckets = mat_map_buckets__(old);
+    retired->buckets = buckets_of(old);
     retired->size = array_size(old);
     retired->next = writer->retired;
     writer->retired = retired;
@@ -436,11 +474,13 @@ mat_map_init(struct mat_map *map, bool is_v4, bool is_zoned,
     }
     map->writer->memory = *memory;
     for (size_t i = 0; i < MAT_MAP_SHARDS; i++) {
-        map->shards[i].array = array_create(map->writer, 0);
-        if (!map->shards[i].array) {
+        uint64_t array = array_create(map->writer, 0);
+
+        if (!array) {
             mat_map_destroy(map);
             return false;
         }
+        set_array(map, &map->shards[i], array);
     }
     return true;
 }

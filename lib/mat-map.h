@@ -35,6 +35,10 @@
 
 #include "mat-addr.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum {
     MAT_MAP_SHARDS = 256,       /* At 1M mappings a growth step moves 4k. */
     MAT_MAP_SLOTS4 = 3,
@@ -72,6 +76,15 @@ struct mat_map6_bucket {
 };
 _Static_assert(sizeof(struct mat_map6_bucket) == 64, "one cache line");
 
+/* Where the home bucket of a hash is, in the form that needs the fewest
+ * instructions.  A reader loads 'mask' before 'buckets', and the writer stores
+ * it after: an old mask with a new, larger array gives a wrong bucket of it,
+ * where the key is not, and the full search that then follows uses 'array'. */
+struct mat_map_home {
+    uint64_t mask;              /* Number of buckets less one, times 64. */
+    char *buckets;
+};
+
 struct mat_map_shard {
     uint64_t array;             /* Address of the buckets | log2 of number. */
     uint32_t version;           /* Raised before a mapping is withdrawn. */
@@ -79,6 +92,7 @@ struct mat_map_shard {
 };
 
 struct mat_map {
+    struct mat_map_home homes[MAT_MAP_SHARDS];
     struct mat_map_shard shards[MAT_MAP_SHARDS];
     uint64_t seed[2];
     bool is_v4;
@@ -125,39 +139,15 @@ mat_map_hash6(const struct mat_map *map, uint32_t zone,
     return mat_map_mix(map, mat_map_mix(map, key[0] ^ zone) ^ key[1]);
 }
 
-static inline uint64_t
-mat_map_array__(const struct mat_map *map, uint64_t hash)
-{
-    return __atomic_load_n(&map->shards[hash % MAT_MAP_SHARDS].array,
-                           __ATOMIC_ACQUIRE);
-}
-
-static inline uint64_t
-mat_map_mask__(uint64_t array)
-{
-    return ((uint64_t) 1 << (array & 63)) - 1;
-}
-
+/* The bucket where the search for 'hash' begins. */
 static inline void *
-mat_map_buckets__(uint64_t array)
+mat_map_home(const struct mat_map *map, uint64_t hash)
 {
-    return (void *) (uintptr_t) (array & ~(uint64_t) 63);
-}
+    const struct mat_map_home *home = &map->homes[hash % MAT_MAP_SHARDS];
+    uint64_t mask = __atomic_load_n(&home->mask, __ATOMIC_ACQUIRE);
 
-static inline uint64_t
-mat_map_home__(uint64_t hash)
-{
-    return hash / MAT_MAP_SHARDS;
-}
-
-/* Both kinds of bucket have 64 bytes. */
-static inline void
-mat_map_prefetch(const struct mat_map *map, uint64_t hash)
-{
-    uint64_t array = mat_map_array__(map, hash);
-
-    __builtin_prefetch((char *) mat_map_buckets__(array)
-                       + (mat_map_home__(hash) & mat_map_mask__(array)) * 64);
+    return (__atomic_load_n(&home->buckets, __ATOMIC_ACQUIRE)
+            + (hash / (MAT_MAP_SHARDS / 64) & mask));
 }
 
 /* Marks the mapping in 'slot' of a bucket as used, if it is not yet. */
@@ -169,41 +159,82 @@ mat_map_mark__(uint8_t *accessed, unsigned int slot)
     }
 }
 
-bool mat_map4_find__(const struct mat_map *, uint64_t hash, uint32_t zone,
-                     uint32_t key, bool mark, struct mat_map_hit *);
-bool mat_map6_find__(const struct mat_map *, uint64_t hash, uint32_t zone,
-                     const uint64_t key[static 2], bool mark,
-                     struct mat_map_hit *);
+/* Finds the value of 'key' and, if 'mark', notes that it was used.  These
+ * search everything. */
+bool mat_map4_find(const struct mat_map *, uint32_t zone, uint32_t key,
+                   bool mark, struct mat_map_hit *);
+bool mat_map6_find(const struct mat_map *, uint32_t zone,
+                   const uint64_t key[static 2], bool mark,
+                   struct mat_map_hit *);
 
 /* The tag that a slot must have under 'mask' to be the one looked for. */
 static inline uint32_t
-mat_map_wanted__(const struct mat_map *map, uint32_t zone, uint32_t *mask)
+mat_map_wanted__(bool is_zoned, uint32_t zone, uint32_t *mask)
 {
-    *mask = map->is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
+    *mask = is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
                           : MAT_MAP_VALID;
     return zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID;
 }
 
-/* Finds in one bucket. */
+/* The slots of 'b', as bits, that hold what is wanted.  Tags are loaded before
+ * keys: a slot may be filled anew at any time until its tag is seen to be
+ * valid.  (On x86, loads are not reordered; the compiler must not either.) */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) \
+    && !MAT_MAP_NO_VECTORS
+static inline unsigned int
+mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key,
+                 uint32_t wanted, uint32_t mask)
+{
+    __m128i tags, keys;
+
+    tags = _mm_loadu_si128((const __m128i *) (const void *) b->tag);
+    __atomic_signal_fence(__ATOMIC_ACQUIRE);
+    keys = _mm_loadu_si128((const __m128i *) (const void *) b->key);
+    tags = _mm_and_si128(tags, _mm_set1_epi32((int) mask));
+    tags = _mm_cmpeq_epi32(tags, _mm_set1_epi32((int) wanted));
+    keys = _mm_cmpeq_epi32(keys, _mm_set1_epi32((int) key));
+    return (unsigned int) _mm_movemask_ps(
+        _mm_castsi128_ps(_mm_and_si128(tags, keys))) & 7;
+}
+#else
+static inline unsigned int
+mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key,
+                 uint32_t wanted, uint32_t mask)
+{
+    unsigned int slots = 0;
+
+    for (unsigned int i = 0; i < MAT_MAP_SLOTS4; i++) {
+        uint32_t tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+        uint32_t k = __atomic_load_n(&b->key[i], __ATOMIC_RELAXED);
+
+        slots |= (unsigned int) (!((tag & mask) ^ wanted)
+                                 & !(k ^ key)) << i;
+    }
+    return slots;
+}
+#endif
+
+/* Finds in one bucket.  Which slot it is cannot be predicted, so there is no
+ * branch on it.  A mapping that is withdrawn under our eyes is not found, and
+ * then its replacement is looked for. */
 static inline bool
 mat_map4_match__(struct mat_map4_bucket *b, uint32_t key, uint32_t wanted,
                  uint32_t mask, bool mark, struct mat_map_hit *hit)
 {
-    for (unsigned int i = 0; i < MAT_MAP_SLOTS4; i++) {
-        uint32_t tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+    unsigned int slots = mat_map4_slots__(b, key, wanted, mask);
+    unsigned int i;
 
-        if (__atomic_load_n(&b->key[i], __ATOMIC_RELAXED) == key
-            && !((tag ^ wanted) & mask)) {
-            hit->tag = tag;
-            hit->value4 = __atomic_load_n(&b->value[i], __ATOMIC_RELAXED);
-            hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
-            if (mark) {
-                mat_map_mark__(&b->accessed, i);
-            }
-            return true;
-        }
+    if (!slots) {
+        return false;
     }
-    return false;
+    i = (unsigned int) __builtin_ctz(slots);
+    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+    hit->value4 = __atomic_load_n(&b->value[i], __ATOMIC_RELAXED);
+    hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
+    if (mark) {
+        mat_map_mark__(&b->accessed, i);
+    }
+    return hit->tag & MAT_MAP_VALID;
 }
 
 static inline bool
@@ -228,32 +259,29 @@ mat_map6_match__(struct mat_map6_bucket *b, const uint64_t key[static 2],
     return false;
 }
 
-/* Finds the value of 'key' and, if 'mark', notes that it was used. */
+/* The same, for whoever has the key's bucket from mat_map_home() in the same
+ * read section, and has prefetched it.  'is_zoned' is that of the map, best as
+ * a constant. */
 static inline bool
-mat_map4_find(const struct mat_map *map, uint64_t hash, uint32_t zone,
-              uint32_t key, bool mark, struct mat_map_hit *hit)
+mat_map4_find_at(const struct mat_map *map, bool is_zoned, void *home,
+                 uint32_t zone, uint32_t key, bool mark,
+                 struct mat_map_hit *hit)
 {
-    uint64_t array = mat_map_array__(map, hash);
-    struct mat_map4_bucket *b = mat_map_buckets__(array);
-    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+    uint32_t mask, wanted = mat_map_wanted__(is_zoned, zone, &mask);
 
-    b += mat_map_home__(hash) & mat_map_mask__(array);
-    return (mat_map4_match__(b, key, wanted, mask, mark, hit)
-            || mat_map4_find__(map, hash, zone, key, mark, hit));
+    return (mat_map4_match__(home, key, wanted, mask, mark, hit)
+            || mat_map4_find(map, zone, key, mark, hit));
 }
 
 static inline bool
-mat_map6_find(const struct mat_map *map, uint64_t hash, uint32_t zone,
-              const uint64_t key[static 2], bool mark,
-              struct mat_map_hit *hit)
+mat_map6_find_at(const struct mat_map *map, bool is_zoned, void *home,
+                 uint32_t zone, const uint64_t key[static 2], bool mark,
+                 struct mat_map_hit *hit)
 {
-    uint64_t array = mat_map_array__(map, hash);
-    struct mat_map6_bucket *b = mat_map_buckets__(array);
-    uint32_t mask, wanted = mat_map_wanted__(map, zone, &mask);
+    uint32_t mask, wanted = mat_map_wanted__(is_zoned, zone, &mask);
 
-    b += mat_map_home__(hash) & mat_map_mask__(array);
-    return (mat_map6_match__(b, key, wanted, mask, mark, hit)
-            || mat_map6_find__(map, hash, zone, key, mark, hit));
+    return (mat_map6_match__(home, key, wanted, mask, mark, hit)
+            || mat_map6_find(map, zone, key, mark, hit));
 }
 
 /* Writing. */

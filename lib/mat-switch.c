@@ -30,7 +30,7 @@ enum { IPPROTO_TCP_ = 6, IPPROTO_UDP_ = 17 };
 enum shape { SLOW, FAST4, FAST6 };
 
 struct preview {
-    uint64_t src_hash, dst_hash;
+    void *src_home, *dst_home;  /* Buckets. */
     enum shape shape;
 };
 
@@ -132,6 +132,27 @@ shape_of(const struct mat_frame *f)
     return SLOW;
 }
 
+FAST void *
+prefetch4(const struct mat_map *map, uint32_t zone, const uint8_t *addr)
+{
+    void *home = mat_map_home(map, mat_map_hash4(map, zone, load32(addr)));
+
+    __builtin_prefetch(home);
+    return home;
+}
+
+FAST void *
+prefetch6(const struct mat_map *map, uint32_t zone, const uint8_t *addr)
+{
+    uint64_t words[2];
+    void *home;
+
+    load128(words, addr);
+    home = mat_map_home(map, mat_map_hash6(map, zone, words));
+    __builtin_prefetch(home);
+    return home;
+}
+
 FAST void
 preview(const struct mat_map maps[static MAT_N_FAMILIES], uint32_t zone,
         const struct mat_frame *f, struct preview *pre)
@@ -140,39 +161,30 @@ preview(const struct mat_map maps[static MAT_N_FAMILIES], uint32_t zone,
 
     pre->shape = shape_of(f);
     if (pre->shape == FAST4) {
-        const struct mat_map *map = &maps[MAT_V4];
-
-        pre->src_hash = mat_map_hash4(map, zone, load32(ip + 12));
-        pre->dst_hash = mat_map_hash4(map, zone, load32(ip + 16));
-        mat_map_prefetch(map, pre->src_hash);
-        mat_map_prefetch(map, pre->dst_hash);
+        pre->src_home = prefetch4(&maps[MAT_V4], zone, ip + 12);
+        pre->dst_home = prefetch4(&maps[MAT_V4], zone, ip + 16);
     } else if (pre->shape == FAST6) {
-        const struct mat_map *map = &maps[MAT_V6];
-        uint64_t src[2], dst[2];
-
-        load128(src, ip + 8);
-        load128(dst, ip + 24);
-        pre->src_hash = mat_map_hash6(map, zone, src);
-        pre->dst_hash = mat_map_hash6(map, zone, dst);
-        mat_map_prefetch(map, pre->src_hash);
-        mat_map_prefetch(map, pre->dst_hash);
+        pre->src_home = prefetch6(&maps[MAT_V6], zone, ip + 8);
+        pre->dst_home = prefetch6(&maps[MAT_V6], zone, ip + 24);
     }
 }
 
 /* Pass 2. */
 
 FAST bool
-find(const struct mat_map maps[static MAT_N_FAMILIES], bool v4, uint32_t zone,
-     uint64_t hash, const uint8_t *addr, bool mark, struct mat_map_hit *hit)
+find(const struct mat_map maps[static MAT_N_FAMILIES], bool is_zoned, bool v4,
+     void *home, uint32_t zone, const uint8_t *addr, bool mark,
+     struct mat_map_hit *hit)
 {
     if (v4) {
-        return mat_map4_find(&maps[MAT_V4], hash, zone, load32(addr), mark,
-                             hit);
+        return mat_map4_find_at(&maps[MAT_V4], is_zoned, home, zone,
+                                load32(addr), mark, hit);
     } else {
         uint64_t words[2];
 
         load128(words, addr);
-        return mat_map6_find(&maps[MAT_V6], hash, zone, words, mark, hit);
+        return mat_map6_find_at(&maps[MAT_V6], is_zoned, home, zone, words,
+                                mark, hit);
     }
 }
 
@@ -277,12 +289,13 @@ fast_out(const struct mat_switch_call *call, struct mat_frame *f, bool v4,
     const struct mat_hop *hop;
     bool routed;
 
-    if (!find(maps, v4, zone, pre->src_hash, ip + (v4 ? 12 : 8), false, &src)
+    if (!find(maps, true, v4, pre->src_home, zone, ip + (v4 ? 12 : 8), false,
+              &src)
         || (src.tag & MAT_MAP_FLAGS) != FLAGS_LOCAL
         || load_mac(f->data + 6) != (src.aux & MAT_AUX_MAC)
         || (mat_vmn_odp_port(mat_table_vmn(call->table, src.aux))
             != call->in_port)
-        || !find(maps, v4, zone, pre->dst_hash, ip + (v4 ? 16 : 24),
+        || !find(maps, true, v4, pre->dst_home, zone, ip + (v4 ? 16 : 24),
                  !call->dry_run, &dst)) {
         return false;
     }
@@ -326,9 +339,10 @@ fast_in(const struct mat_switch_call *call, struct mat_frame *f, bool v4,
     const struct mat_vmn *vmn;
     uint32_t odp_port;
 
-    if (!find(maps, v4, 0, pre->dst_hash, ip + (v4 ? 16 : 24), false, &dst)
+    if (!find(maps, false, v4, pre->dst_home, 0, ip + (v4 ? 16 : 24), false,
+              &dst)
         || (dst.tag & MAT_MAP_FLAGS) != FLAGS_LOCAL
-        || !find(maps, v4, 0, pre->src_hash, ip + (v4 ? 12 : 8),
+        || !find(maps, false, v4, pre->src_home, 0, ip + (v4 ? 12 : 8),
                  !call->dry_run, &src)
         || (src.tag & MAT_FLAG_PORT)
         || (mat_flags_state(src.tag) != MAT_STATE_REMOTE
@@ -620,15 +634,12 @@ find_any(const struct mat_map maps[static MAT_N_FAMILIES], uint32_t zone,
 {
     bool v4 = mat_addr_is_v4(addr);
     struct mat_map_hit hit;
-    uint64_t words[2], hash;
+    uint64_t words[2];
 
-    if (v4) {
-        hash = mat_map_hash4(&maps[MAT_V4], zone, mat_addr_v4(addr));
-    } else {
-        load128(words, addr->b);
-        hash = mat_map_hash6(&maps[MAT_V6], zone, words);
-    }
-    if (!find(maps, v4, zone, hash, v4 ? &addr->b[12] : addr->b, mark, &hit)) {
+    load128(words, addr->b);
+    if (!(v4 ? mat_map4_find(&maps[MAT_V4], zone, mat_addr_v4(addr), mark,
+                             &hit)
+          : mat_map6_find(&maps[MAT_V6], zone, words, mark, &hit))) {
         return false;
     }
     set_found(&hit, v4, found);

@@ -80,13 +80,17 @@ find(const struct mat_map *map, uint32_t zone, const struct mat_addr *key,
 
     if (map->is_v4) {
         uint32_t v4 = mat_addr_v4(key);
+        void *home = mat_map_home(map, mat_map_hash4(map, zone, v4));
 
-        return mat_map4_find(map, mat_map_hash4(map, zone, v4), zone, v4, mark,
-                             hit);
+        return mat_map4_find_at(map, map->is_zoned, home, zone, v4, mark, hit);
+    } else {
+        void *home;
+
+        memcpy(words, key->b, 16);
+        home = mat_map_home(map, mat_map_hash6(map, zone, words));
+        return mat_map6_find_at(map, map->is_zoned, home, zone, words, mark,
+                                hit);
     }
-    memcpy(words, key->b, 16);
-    return mat_map6_find(map, mat_map_hash6(map, zone, words), zone, words,
-                         mark, hit);
 }
 
 static void
