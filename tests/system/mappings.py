@@ -89,7 +89,11 @@ class Mat:
     def stats(self):
         """Packets by verdict, both directions together."""
         counts = {}
-        _numbers(json.loads(self.command("stats", "--json")), counts)
+        for name, value in json.loads(self.command("stats",
+                                                   "--json")).items():
+            direction, _, verdict = name.partition(".")
+            if direction in ("in", "out"):
+                counts[verdict] = counts.get(verdict, 0) + value
         return counts
 
     def count(self, verdict):
@@ -118,21 +122,6 @@ class FastMat(Mat):
                              else site.number,
                              port=vm.name if here else "")
             for family in families))
-
-
-def _numbers(value, counts):
-    """Adds up what has the same name anywhere in a JSON value."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, int):
-                name = key.split("-", 1)[1] if key.startswith(
-                    ("in-", "out-")) else key
-                counts[name] = counts.get(name, 0) + inner
-            else:
-                _numbers(inner, counts)
-    elif isinstance(value, list):
-        for inner in value:
-            _numbers(inner, counts)
 
 
 def addresses(vm, family, site=None):
