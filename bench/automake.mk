@@ -19,3 +19,13 @@ bench-cycles: all ovs-base
 		--ovs=ovs --ovs-base=ovs-base --matsw=ctl/matsw \
 		$(if $(REPS),--reps=$(REPS)) $(if $(CASES),--cases='$(CASES)') \
 		$(if $(QUICK),--quick)
+
+# Without Open vSwitch and root: mat_switch() alone.
+EXTRA_PROGRAMS += bench/bench-switch
+CLEANFILES += bench/bench-switch
+bench_bench_switch_SOURCES = bench/bench-switch.c
+bench_bench_switch_LDADD = lib/libmat.a
+
+.PHONY: bench-switch
+bench-switch: bench/bench-switch
+	bench/bench-switch 1 1000 10000 100000 1000000
