@@ -487,8 +487,10 @@ mat_switch(const struct mat_switch_call *call, struct mat_frame *frames,
 void
 mat_judge(struct mat_work *work, enum mat_verdict verdict)
 {
+    enum mat_fate fate = mat_verdict_fate(verdict);
+
     work->frame->verdict = (uint8_t) verdict;
-    work->frame->fate = (uint8_t) mat_verdict_fate(verdict);
+    work->frame->fate = (uint8_t) fate;
 }
 
 void

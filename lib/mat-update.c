@@ -554,16 +554,19 @@ mat_update_open(struct mat_update_reader *reader,
     struct in in = { .p = message, .left = size };
     enum mat_update_reason reason;
     uint32_t magic;
-    uint8_t version;
+    uint8_t version, type;
 
     *bad = MAT_UPDATE_NO_INDEX;
     memset(header, 0, sizeof *header);
     if (size < MAT_UPDATE_HEADER_SIZE) {
         return MAT_UPDATE_SHORT;
+    } else if (size > MAT_UPDATE_MESSAGE_MAX) {
+        return MAT_UPDATE_LONG;
     }
     magic = get_u32(&in);
     version = get_u8(&in);
-    header->type = (enum mat_update_type) get_u8(&in);
+    type = get_u8(&in);
+    header->type = (enum mat_update_type) type;
     header->kind = get_u16(&in);
     header->id = get_u32(&in);
     header->count = get_u32(&in);

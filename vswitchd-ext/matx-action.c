@@ -15,8 +15,7 @@
  * dp_packet to struct mat_frame and back.  What to do is decided by
  * mat_switch(). */
 
-BUILD_ASSERT_DECL(NETDEV_MAX_BURST <= MAT_SWITCH_BATCH_MAX);
-BUILD_ASSERT_DECL(MATX_THREADS_MAX >= MAT_EVENT_RINGS_MAX);
+BUILD_ASSERT_DECL((int) NETDEV_MAX_BURST <= (int) MAT_SWITCH_BATCH_MAX);
 
 /* One execution, for the functions that the switch calls back. */
 struct execution {

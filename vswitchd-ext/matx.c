@@ -8,11 +8,12 @@
 #include "matx-events.h"
 #include "matx-hold.h"
 #include "matx-memory.h"
+#include "matx-server.h"
 #include "matx-socket.h"
 #include "matx-table.h"
 #include "matx-thread.h"
 #include "matx-unixctl.h"
-#include "netdev.h"
+#include "netdev-provider.h"
 #include "openvswitch/vlog.h"
 #include "seq.h"
 #include "util.h"
@@ -21,6 +22,9 @@ VLOG_DEFINE_THIS_MODULE(mat);
 
 struct ovs_mutex matx_mutex = OVS_MUTEX_INITIALIZER;
 struct mat_table *matx_table;
+
+/* Of connectivity_seq_get(), when the ports were last looked at. */
+static uint64_t last_seq;
 
 static uint64_t
 random_seed(void)
@@ -47,6 +51,7 @@ matx_init(void)
     }
     matx_events_init();
     matx_hold_init();
+    matx_server_init();
     matx_unixctl_init();
     matx_socket_init();
 }
@@ -129,18 +134,23 @@ refresh_ports(void)
 void
 matx_run(void)
 {
-    static uint64_t last_seq;
     uint64_t seq = seq_read(connectivity_seq_get());
 
     if (seq != last_seq) {
         last_seq = seq;
         refresh_ports();
     }
-    seq_wait(connectivity_seq_get(), seq);
+}
+
+void
+matx_wait(void)
+{
+    seq_wait(connectivity_seq_get(), last_seq);
 }
 
 void
 matx_exit(void)
 {
     matx_socket_exit();
+    matx_server_destroy();
 }
