@@ -23,6 +23,16 @@ static const struct mat_hold_limits limits = {
     .timeout_ms = 100,
 };
 
+/* A generator of our own, so that a run can be repeated anywhere. */
+static uint64_t random_state;
+
+static uint32_t
+next_random(void)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + 1;
+    return (uint32_t) (random_state >> 33);
+}
+
 static struct mat_hold_key
 key_number(unsigned int n)
 {
@@ -269,14 +279,14 @@ test_random_run_against_a_model(void **state)
     int64_t now_ms = 0;
 
     (void) state;
-    srandom(1);
+    random_state = 1;
     for (uintptr_t n = 1; n < 200000; n++) {
-        unsigned int key = (unsigned int) random() % 7;
-        size_t size = 1 + (size_t) random() % 300;
-        unsigned int what = (unsigned int) random() % 16;
+        unsigned int key = next_random() % 7;
+        size_t size = 1 + next_random() % 300;
+        unsigned int what = next_random() % 16;
         struct mat_hold_key k = key_number(key);
 
-        now_ms += random() % 8;
+        now_ms += next_random() % 8;
         if (what < 12) {
             if (add(hold, key, n, size, now_ms) == MAT_HOLD_HELD) {
                 m.packets[m.n++] = (struct model_packet) { key, n, size,

@@ -34,6 +34,16 @@ static uint8_t reply[MAT_UPDATE_MESSAGE_MAX];
 
 /* The table's and the server's surroundings. */
 
+/* A generator of our own, so that a run can be repeated anywhere. */
+static uint64_t random_state;
+
+static uint32_t
+next_random(void)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + 1;
+    return (uint32_t) (random_state >> 33);
+}
+
 static void *
 alloc_zeroed(size_t size)
 {
@@ -274,7 +284,7 @@ static char *
 dump_all(struct fixture *f)
 {
     char *lines[LINES_MAX], *all;
-    size_t n = 0, length = 1;
+    size_t n = 0, length = 1, n_written = 0;
 
     for (uint16_t kind = MAT_UPDATE_DUMP_ENTRIES;
          kind <= MAT_UPDATE_DUMP_POOLS; kind++) {
@@ -299,7 +309,8 @@ dump_all(struct fixture *f)
     qsort(lines, n, sizeof *lines, compare_lines);
     all = calloc(1, length);
     for (size_t i = 0; i < n; i++) {
-        strcat(strcat(all, lines[i]), "\n");
+        n_written += (size_t) snprintf(all + n_written, length - n_written,
+                                       "%s\n", lines[i]);
         free(lines[i]);
     }
     return all;
@@ -479,14 +490,13 @@ test_large_dump(void **state)
     assert_int_equal(n_items, 5000);
     assert_true(n_messages >= 5);
 
-    srandom(3);
+    random_state = 3;
     for (int i = 0; i < 20000; i++) {
-        uint16_t kind = (uint16_t) (1 + random() % MAT_UPDATE_DUMP_POOLS);
+        uint16_t kind = (uint16_t) (1 + next_random() % MAT_UPDATE_DUMP_POOLS);
         struct mat_update_reader items;
 
-        cursor = ((uint64_t) random() << 42) ^ (uint64_t) random() << 21
-                 ^ (uint64_t) random();
-        cursor = i % 2 ? cursor : UINT64_MAX >> random() % 64;
+        cursor = ((uint64_t) next_random() << 32 | next_random())
+                 >> next_random() % 64;
         ask(f, MAT_UPDATE_DUMP, kind, cursor, &items);
     }
     fixture_destroy(f);
@@ -519,7 +529,7 @@ random_command(char line[static 200])
         "state=remote nexthop=2", "state=prepared", "state=departed",
         "state=prepared port=vm2", "state=local port=vm2 hold"
     };
-    unsigned int r = (unsigned int) random();
+    unsigned int r = next_random();
     unsigned int n = r / 64 % 3 + 1, m = r / 1024 % 4 + 1, z = r / 8192 % 2;
 
     switch (r % 16) {
@@ -572,11 +582,11 @@ test_refused_batches_change_nothing(void **state)
     char *before = dump_all(f);
 
     (void) state;
-    srandom(2);
+    random_state = 2;
     for (int round = 0; round < 20000; round++) {
         char lines[6][200];
         const char *pointers[6];
-        size_t n = 1 + (size_t) random() % 6;
+        size_t n = 1 + next_random() % 6;
         struct mat_update_header header;
         char *after;
 

@@ -236,14 +236,14 @@ test_splitting(void **state)
 
     (void) state;
     for (int n = 0; n <= MAT_PARSE_WORDS_MAX + 1; n++) {
-        line[0] = '\0';
         for (int i = 0; i < n; i++) {
-            strcat(line, " w");
+            memcpy(line + 2 * i, " w", 2);
         }
+        line[2 * n] = '\0';
         assert_int_equal(mat_parse_split(line, words),
                          n <= MAT_PARSE_WORDS_MAX ? n : -1);
     }
-    strcpy(line, "a#b #c d");
+    snprintf(line, sizeof line, "a#b #c d");
     assert_int_equal(mat_parse_split(line, words), 1);
     assert_string_equal(words[0], "a#b");
 }
