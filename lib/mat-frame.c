@@ -60,8 +60,6 @@ mat_frame_csum_ok(const struct mat_packet *p, enum mat_csum_state state)
     const uint8_t *l4 = mat_packet_l4(p);
 
     return state != MAT_CSUM_FULL
-           || (p->proto == MAT_PROTO_UDP && p->kind == MAT_PACKET_IPV4
-               && !l4[6] && !l4[7])
            || !l4_csum(mat_packet_l3(p), p->proto, l4, p->end - p->l4_ofs);
 }
 

@@ -52,8 +52,8 @@ void mat_frame_ip(uint8_t *ip, const struct mat_addr *src,
  * IP header (without options) at 'ip', and is all there but for that. */
 void mat_frame_csum(uint8_t *ip, size_t l3_size);
 
-/* True if the checksum of the message in 'p', one of UDP, ICMP or ICMPv6 and
- * no fragment, is right, absent, or somebody else's business. */
+/* True if the checksum of the ICMP or ICMPv6 message in 'p', no fragment, is
+ * right or somebody else's business. */
 bool mat_frame_csum_ok(const struct mat_packet *p, enum mat_csum_state state);
 
 #endif /* mat-frame.h */

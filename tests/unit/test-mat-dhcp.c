@@ -253,6 +253,28 @@ test_every_netmask(void **state)
 }
 
 static void
+test_number_of_name_servers(void **state)
+{
+    static const struct v4_spec spec = { 1, NULL, { 0 }, 0, false };
+    static const uint8_t n_fit[] = { 0, 1, 1, 2, 2, 2 };
+    struct mat_dhcp_offer o = offer(false);
+    uint8_t frame[600], reply[MAT_REPLY_MAX];
+    struct mat_packet p;
+    struct mat_dhcp msg;
+
+    (void) state;
+    assert_true(parse_v4(frame, compose_v4(&spec, frame), &p, &msg));
+    for (o.n_dns = 0; o.n_dns < sizeof n_fit; o.n_dns++) {
+        uint8_t n = n_fit[o.n_dns];
+        size_t size = mat_reply_dhcp(&p, &msg, &o, reply, sizeof reply);
+        const uint8_t *value = find_option(reply, size, 6,
+                                           (uint8_t) (4 * n));
+
+        assert_int_equal(value != NULL, n > 0);
+    }
+}
+
+static void
 test_dhcp_at_every_truncation(void **state)
 {
     static const struct v4_spec spec = { 3, NULL, OUR_SERVER, false };
@@ -331,6 +353,30 @@ test_longest_client_id(void **state)
     size_t size = mat_reply_dhcp(&p, &msg, &o, reply, sizeof reply);
     assert_true(frame_is_right(reply, size));
     assert_memory_equal(find_option(reply, size, 61, 255), id, sizeof id);
+}
+
+/* One of these answers sums to 0, which UDP must send as 0xffff. */
+static void
+test_udp_checksum_is_never_0(void **state)
+{
+    static const struct v4_spec spec = { 1, NULL, { 0 }, 0, false };
+    struct mat_dhcp_offer o = offer(false);
+    uint8_t frame[600], reply[MAT_REPLY_MAX];
+    unsigned int n_ones = 0;
+    struct mat_packet p;
+    struct mat_dhcp msg;
+
+    (void) state;
+    assert_true(parse_v4(frame, compose_v4(&spec, frame), &p, &msg));
+    for (uint32_t xid = 0; xid <= 0xffff; xid++) {
+        msg.xid[0] = (uint8_t) (xid >> 8);
+        msg.xid[1] = (uint8_t) xid;
+        mat_reply_dhcp(&p, &msg, &o, reply, sizeof reply);
+        const uint8_t *csum = reply + V4_UDP + 6;
+        assert_true(csum[0] || csum[1]);
+        n_ones += csum[0] == 0xff && csum[1] == 0xff;
+    }
+    assert_true(n_ones > 0);
 }
 
 static void
@@ -557,6 +603,44 @@ test_broken_options_in_ipv6(void **state)
         frame[values[i][0]] = values[i][1];
         assert_false(parse_v6(frame, size, &p, &msg));
     }
+
+    struct mat_packet p;
+    struct mat_dhcp6 msg;
+    uint8_t frame[400];
+    uint32_t size = compose_v6(5, CLIENT | OURS, frame);
+
+    assert_true(parse_v6(frame, size, &p, &msg));
+    memcpy(frame + V6_OPTIONS + 14, "\0\2\0\0\0\xff\0\6", 8);
+    assert_false(parse_v6(frame, size, &p, &msg));
+}
+
+/* In an association only the first address counts, and nothing else. */
+static void
+test_what_is_asked_for_in_ipv6(void **state)
+{
+    static const uint8_t status[6] = "\0\x0d\0\2\0\0";
+    uint8_t frame[400];
+    struct mat_packet p;
+    struct mat_dhcp6 msg;
+    uint32_t size = compose_v6(5, CLIENT | IA, frame);
+    uint8_t *ia_size = frame + V6_OPTIONS + 14 + 3;
+
+    (void) state;
+    memcpy(frame + size, status, sizeof status);
+    size += sizeof status;
+    *ia_size = 12 + 6;
+    frame[19] = frame[V6_UDP + 5] = (uint8_t) (size - V6_UDP);
+    assert_true(parse_v6(frame, size, &p, &msg));
+    assert_true(msg.has_ia);
+    assert_true(mat_addr_is_zero(&msg.requested));
+
+    memcpy(frame + size, ia_ours + 16, 28);
+    memcpy(frame + size + 28, ia_other + 16, 28);
+    size += 56;
+    *ia_size = 12 + 6 + 56;
+    frame[19] = frame[V6_UDP + 5] = (uint8_t) (size - V6_UDP);
+    assert_true(parse_v6(frame, size, &p, &msg));
+    assert_memory_equal(msg.requested.b, ia_ours + 20, 16);
 }
 
 static void
@@ -596,14 +680,17 @@ main(void)
         cmocka_unit_test(test_where_answers_go),
         cmocka_unit_test(test_inform_gets_no_address),
         cmocka_unit_test(test_every_netmask),
+        cmocka_unit_test(test_number_of_name_servers),
         cmocka_unit_test(test_dhcp_at_every_truncation),
         cmocka_unit_test(test_what_is_no_client_message),
         cmocka_unit_test(test_longest_client_id),
+        cmocka_unit_test(test_udp_checksum_is_never_0),
         cmocka_unit_test(test_offer_of_the_other_family),
         cmocka_unit_test(test_who_is_answered_in_ipv6),
         cmocka_unit_test(test_dhcp6_at_every_truncation),
         cmocka_unit_test(test_what_is_no_client_message_in_ipv6),
         cmocka_unit_test(test_broken_options_in_ipv6),
+        cmocka_unit_test(test_what_is_asked_for_in_ipv6),
         cmocka_unit_test(test_longest_identity_in_ipv6),
     };
 

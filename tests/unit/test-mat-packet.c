@@ -554,6 +554,46 @@ test_quotes_at_every_length(void **state)
     }
 }
 
+/* What follows the quoted packet by its own length is not part of it, unless
+ * that length is nonsense. */
+static void
+test_quotes_end_where_they_say(void **state)
+{
+    (void) state;
+    for (int v6 = 0; v6 < 2; v6++) {
+        uint32_t fixed_len = v6 ? 40 : 20;
+        struct frame_spec inner = plain(v6, 17);
+        struct frame_spec spec = plain(v6, v6 ? 58 : 1);
+        static struct frame f;
+        struct mat_packet p, quote;
+
+        spec.icmp_type = v6 ? 1 : 3;
+        spec.quoted = &inner;
+        spec.payload_size = 30;
+        for (inner.payload_size = 0; inner.payload_size < 600;
+             inner.payload_size += 7) {
+            uint32_t quoted_size = fixed_len + 8 + inner.payload_size;
+
+            frame_compose(&spec, &f);
+            parse_cut(&f, f.size, &p);
+            assert_true(mat_packet_quote(&p, &quote));
+            assert_int_equal(quote.end - quote.l3_ofs, quoted_size);
+
+            if (!v6) {
+                uint8_t *total_len = mat_packet_l3(&quote) + 2;
+
+                total_len[0] = 0;
+                total_len[1] = 19;
+                assert_true(mat_packet_quote(&p, &quote));
+                assert_int_equal(quote.end, f.end);
+                total_len[0] = 0xff;
+                assert_true(mat_packet_quote(&p, &quote));
+                assert_int_equal(quote.end, f.end);
+            }
+        }
+    }
+}
+
 static void
 test_quotes_with_a_length_attribute(void **state)
 {
@@ -614,6 +654,19 @@ test_quotes_that_are_none(void **state)
     frame_compose(&spec, &f);
     parse_cut(&f, f.size, &p);
     assert_false(mat_packet_quote(&p, &quote));
+
+    static const uint8_t mapped[16] = { [10] = 0xff, 0xff, 10, 0, 0, 1 };
+    for (int i = 0; i < 2; i++) {
+        struct frame_spec inner6 = plain(true, 17);
+        struct frame_spec spec6 = plain(true, 58);
+
+        memcpy(i ? inner6.addrs.src : inner6.addrs.dst, mapped, 16);
+        spec6.icmp_type = 1;
+        spec6.quoted = &inner6;
+        frame_compose(&spec6, &f);
+        assert_int_equal(parse_cut(&f, f.size, &p), MAT_PACKET_IPV6);
+        assert_false(mat_packet_quote(&p, &quote));
+    }
 
     spec.icmp_type = 3;
     spec.frag = 0x00b9;
@@ -691,6 +744,7 @@ main(void)
         cmocka_unit_test(test_mapped_addresses_in_ipv6),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_quotes_at_every_length),
+        cmocka_unit_test(test_quotes_end_where_they_say),
         cmocka_unit_test(test_quotes_with_a_length_attribute),
         cmocka_unit_test(test_quotes_that_are_none),
         cmocka_unit_test(test_random_frames),
