@@ -19,6 +19,9 @@ enum {
     FULL6_PERCENT = 50,
 
     WITHDRAWN_MAX = 4096,       /* Slots that wait for mat_map_collect(). */
+    WITHDRAWN_SPARE = 8,        /* For one change of the table, once it has
+                                 * found that there is room. */
+    BYTES_RETIRED_MAX = 16 << 20,       /* The same for arrays. */
     LOG2_MAX = 40               /* Of the buckets of a shard. */
 };
 
@@ -417,13 +420,48 @@ set_array(struct mat_map *map, struct mat_map_shard *shard, uint64_t array)
     __atomic_store_n(&home->mask, mask_of(array) * 64, __ATOMIC_RELEASE);
 }
 
+/* Would 'n' mappings be too many for 'n_slots'? */
+static bool
+is_too_full(const struct mat_map *map, uint64_t n, uint64_t n_slots)
+{
+    return n * 100 > n_slots * (map->is_v4 ? FULL4_PERCENT : FULL6_PERCENT);
+}
+
+static uint64_t
+n_slots(const struct mat_map *map, const struct mat_map_shard *shard)
+{
+    return n_buckets(shard->array) * slots_per_bucket(map);
+}
+
+/* Size of the array that 'shard' needs for one mapping more.  It stays as it
+ * is if a new one of the same size has room, as it leaves behind the slots
+ * that were withdrawn: a key that is replaced over and over must not make the
+ * map grow. */
+static unsigned int
+next_log2(const struct mat_map *map, const struct mat_map_shard *shard)
+{
+    unsigned int log2 = (unsigned int) (shard->array & 63);
+    struct place p;
+    uint32_t n = 0;
+
+    for (p.bucket = 0; p.bucket < n_buckets(shard->array); p.bucket++) {
+        for (p.slot = 0; p.slot < slots_per_bucket(map); p.slot++) {
+            n += *tag_of(map, shard->array, p.bucket, p.slot) & MAT_MAP_VALID;
+        }
+    }
+    return (n == shard->n
+            || is_too_full(map, n + UINT64_C(1), n_slots(map, shard))
+            ? log2 + 1 : log2);
+}
+
+/* Moves the mappings of 'shard' to a new array. */
 static enum mat_map_error
 grow(struct mat_map *map, struct mat_map_shard *shard)
 {
     struct mat_map_writer *writer = map->writer;
     struct retired_array *retired = malloc(sizeof *retired);
     uint64_t old = shard->array;
-    unsigned int log2 = (unsigned int) (old & 63) + 1;
+    unsigned int log2 = next_log2(map, shard);
     uint64_t new;
     uint32_t n;
 
@@ -450,10 +488,7 @@ grow(struct mat_map *map, struct mat_map_shard *shard)
 static bool
 is_full(const struct mat_map *map, const struct mat_map_shard *shard)
 {
-    uint64_t n_slots = n_buckets(shard->array) * slots_per_bucket(map);
-    uint64_t percent = map->is_v4 ? FULL4_PERCENT : FULL6_PERCENT;
-
-    return (shard->n + 1) * UINT64_C(100) > n_slots * percent;
+    return is_too_full(map, shard->n + UINT64_C(1), n_slots(map, shard));
 }
 
 /* The map. */
@@ -536,7 +571,6 @@ mat_map_put(struct mat_map *map, const struct mat_mapping *m)
     struct place old;
     bool replaces;
 
-    assert(!mat_map_wants_collect(map));
     assert(mat_addr_is_v4(&m->key) == map->is_v4);
 
     replaces = find_place(map, shard->array, hash, m->zone, &m->key, &old);
@@ -590,7 +624,6 @@ mat_map_remove(struct mat_map *map, uint32_t zone, const struct mat_addr *key)
     struct mat_map_shard *shard = &map->shards[hash % MAT_MAP_SHARDS];
     struct place place;
 
-    assert(!mat_map_wants_collect(map));
     if (!find_place(map, shard->array, hash, zone, key, &place)) {
         return false;
     }
@@ -705,7 +738,8 @@ mat_map_bytes_retired(const struct mat_map *map)
 bool
 mat_map_wants_collect(const struct mat_map *map)
 {
-    return map->writer->n_withdrawn == WITHDRAWN_MAX;
+    return (map->writer->n_withdrawn >= WITHDRAWN_MAX - WITHDRAWN_SPARE
+            || map->writer->bytes_retired > BYTES_RETIRED_MAX);
 }
 
 void

@@ -9,11 +9,13 @@ unit_tests += \
 	tests/unit/test-mat-event \
 	tests/unit/test-mat-golden \
 	tests/unit/test-mat-hold \
+	tests/unit/test-mat-map \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
 	tests/unit/test-mat-reply \
 	tests/unit/test-mat-rewrite \
 	tests/unit/test-mat-server \
+	tests/unit/test-mat-table \
 	tests/unit/test-mat-text \
 	tests/unit/test-mat-update
 

@@ -261,6 +261,29 @@ walks_over_all(void **state)
     mat_map_destroy(&map);
 }
 
+/* A key that moves all the time must not make the map grow. */
+static void
+replacing_takes_no_memory(void **state)
+{
+    struct mat_map map;
+
+    (void) state;
+    for (int v4 = 0; v4 < 2; v4++) {
+        assert_true(mat_map_init(&map, v4, true, seed, &memory));
+        for (uint32_t i = 0; i < 20000; i++) {
+            struct mat_mapping m = make_mapping(v4, 1, 7, i);
+
+            if (mat_map_wants_collect(&map)) {
+                mat_map_collect(&map);
+            }
+            assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+        }
+        assert_true(mat_map_bytes(&map) <= (MAT_MAP_SHARDS + 256) * 64);
+        mat_map_destroy(&map);
+    }
+    assert_int_equal(bytes_in_use, 0);
+}
+
 static bool fails;
 
 static void *
@@ -447,6 +470,7 @@ main(void)
         cmocka_unit_test(grows_to_a_million),
         cmocka_unit_test(marks_what_was_used),
         cmocka_unit_test(walks_over_all),
+        cmocka_unit_test(replacing_takes_no_memory),
         cmocka_unit_test(no_memory_changes_nothing),
         cmocka_unit_test(readers_see_whole_values),
     };
