@@ -95,7 +95,7 @@ mat_reply_echo(const struct mat_packet *request, enum mat_csum_state state,
                const struct mat_mac *mac, void *buf, size_t cap)
 {
     bool v4 = request->kind == MAT_PACKET_IPV4;
-    struct mat_mac eth_dst = mat_packet_eth_src(request);
+    struct mat_mac eth_dst;
     struct mat_addr src, dst;
     enum mat_addr_scope scope;
     size_t header_len, size, l3_size;
@@ -114,6 +114,7 @@ mat_reply_echo(const struct mat_packet *request, enum mat_csum_state state,
     header_len = v4 ? MAT_IPV4_LEN : MAT_IPV6_LEN;
     size = request->end - request->l4_ofs;
     l3_size = header_len + size;
+    eth_dst = mat_packet_eth_src(request);
     ip = mat_frame_start(request, mac, &eth_dst, l3_size, buf, cap);
     if (!ip) {
         return 0;
@@ -146,8 +147,8 @@ mat_reply_error(const struct mat_packet *p, const struct mat_error *e,
     bool v4 = p->kind == MAT_PACKET_IPV4;
     size_t header_len = (v4 ? MAT_IPV4_LEN : MAT_IPV6_LEN) + MAT_ICMP_LEN;
     size_t quote_max = (v4 ? ERROR_MAX_V4 : ERROR_MAX_V6) - header_len;
-    struct mat_mac eth_dst = mat_packet_eth_src(p);
     size_t quote_size, l3_size;
+    struct mat_mac eth_dst;
     struct mat_addr dst;
     uint8_t *ip, *icmp;
 
@@ -158,6 +159,7 @@ mat_reply_error(const struct mat_packet *p, const struct mat_error *e,
     quote_size = mat_packet_ip_size(p);
     quote_size = quote_size < quote_max ? quote_size : quote_max;
     l3_size = header_len + quote_size;
+    eth_dst = mat_packet_eth_src(p);
     ip = mat_frame_start(p, &e->mac, &eth_dst, l3_size, buf, cap);
     if (!ip) {
         return 0;

@@ -14,4 +14,4 @@ if !FUZZ
 LDADD += tests/fuzz/libreplay.a
 endif
 
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/regress

@@ -558,10 +558,15 @@ test_not_ip_at_all(void **state)
     assert_false(mat_packet_is_echo_request(&p));
     assert_int_equal(mat_reply_echo(&p, MAT_CSUM_FULL, &our_mac, reply,
                                     sizeof reply), 0);
-    p = parse(arp_request, 5);
-    assert_int_equal(p.kind, MAT_PACKET_MALFORMED);
-    assert_false(mat_error_allowed(&p));
-    assert_false(mat_packet_is_echo_request(&p));
+    for (uint32_t size = 0; size < 14; size++) {
+        p = parse(arp_request, size);
+        assert_int_equal(p.kind, MAT_PACKET_MALFORMED);
+        assert_false(mat_error_allowed(&p));
+        assert_int_equal(mat_reply_error(&p, &e, reply, sizeof reply), 0);
+        assert_false(mat_packet_is_echo_request(&p));
+        assert_int_equal(mat_reply_echo(&p, MAT_CSUM_FULL, &our_mac, reply,
+                                        sizeof reply), 0);
+    }
 }
 
 int
