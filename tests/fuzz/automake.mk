@@ -5,8 +5,10 @@
 # and tests/fuzz/regress/NAME/*.
 
 fuzz_targets += \
+	tests/fuzz/fuzz-mat-parse \
 	tests/fuzz/fuzz-mat-reply \
-	tests/fuzz/fuzz-mat-rewrite
+	tests/fuzz/fuzz-mat-rewrite \
+	tests/fuzz/fuzz-mat-update
 
 noinst_LIBRARIES += tests/fuzz/libreplay.a
 tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay.c
