@@ -373,6 +373,13 @@ fast_in(const struct mat_switch_call *call, struct mat_frame *f, bool v4,
 
 /* Off the fast path. */
 
+/* True if packets that come in at 'port' may go in this direction. */
+static bool
+port_suits(const struct mat_port_view *port, bool in)
+{
+    return port && port->role != (in ? MAT_PORT_VM : MAT_PORT_UPLINK);
+}
+
 static void
 slow(const struct mat_switch_call *call, struct mat_frame *frame, size_t index)
 {
@@ -387,8 +394,7 @@ slow(const struct mat_switch_call *call, struct mat_frame *frame, size_t index)
 
     frame->edited = false;
     frame->odp_port = MAT_TABLE_NO_PORT;
-    if (!work.port
-        || work.port->role == (in ? MAT_PORT_VM : MAT_PORT_UPLINK)) {
+    if (!port_suits(work.port, in)) {
         mat_judge(&work, MAT_V_PORT_UNKNOWN);
     } else if (mat_packet_parse(&work.packet, frame->data, frame->size)
                == MAT_PACKET_MALFORMED) {
@@ -428,6 +434,25 @@ count_all(const struct mat_switch_call *call, const struct tally *tally)
     }
 }
 
+static void
+slow_and_count(const struct mat_switch_call *call, struct mat_frame *frame,
+               size_t index, bool in)
+{
+    slow(call, frame, index);
+    if (!call->dry_run) {
+        count(call->thread, in, frame->verdict, 1);
+    }
+}
+
+static void
+switch_slowly(const struct mat_switch_call *call, struct mat_frame *frames,
+              size_t n, bool in)
+{
+    for (size_t i = 0; i < n; i++) {
+        slow_and_count(call, &frames[i], i, in);
+    }
+}
+
 FAST bool
 fast(const struct mat_switch_call *call, struct mat_frame *f, bool in,
      const struct preview *pre, struct tally *tally)
@@ -454,6 +479,10 @@ switch_batch(const struct mat_switch_call *call, struct mat_frame *frames,
     struct preview previews[MAT_SWITCH_BATCH_MAX];
     struct tally tally = { 0, 0, 0 };
 
+    if (!port_suits(mat_table_port(call->table, call->in_port), in)) {
+        switch_slowly(call, frames, n, in);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         preview(maps, call->word & MAT_WORD_ZONE_MASK, &frames[i],
                 &previews[i]);
@@ -461,10 +490,7 @@ switch_batch(const struct mat_switch_call *call, struct mat_frame *frames,
     for (size_t i = 0; i < n; i++) {
         if (__builtin_expect(!fast(call, &frames[i], in, &previews[i],
                                    &tally), false)) {
-            slow(call, &frames[i], i);
-            if (!call->dry_run) {
-                count(call->thread, in, frames[i].verdict, 1);
-            }
+            slow_and_count(call, &frames[i], i, in);
         }
     }
     count_all(call, &tally);

@@ -15,6 +15,7 @@ unit_tests += \
 	tests/unit/test-mat-reply \
 	tests/unit/test-mat-rewrite \
 	tests/unit/test-mat-server \
+	tests/unit/test-mat-switch \
 	tests/unit/test-mat-table \
 	tests/unit/test-mat-text \
 	tests/unit/test-mat-update
@@ -28,6 +29,7 @@ tests_unit_libframes_a_SOURCES = \
 	tests/unit/golden.h
 tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_switch_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_reply_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_nd_LDADD = tests/unit/libframes.a $(LDADD)
