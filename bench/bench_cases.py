@@ -14,6 +14,8 @@ Every case has an input of 50,000 packets, one flow each in random order, over
     vxlan-push   a rule per remote VMN: sets tunnel destination and VNI
     vxlan-pop    a remote tunnel end per mapping, delivered to one port
     ct-nat       source NAT of established connections
+    rules, rules-8  8 rules on the destination, to one port and to 8: what
+                 sending to more ports costs by itself, for mat-in-8
 """
 
 import ipaddress
@@ -205,6 +207,15 @@ def setup_vxlan_pop(b, net, n):
     b.ovs.flows("br-phy", ["in_port=1,actions=LOCAL"])
 
 
+def setup_rules(n_ports):
+    """A rule for each VMN of the third group; see frames_in()."""
+    def setup(b, net, n):
+        b.ovs.flows("br0", ["in_port=1,%s,%s=%s,actions=output:%d" % (
+            net.match, net.dst, net.local_moa[32 + j + 1], 11 + j % n_ports)
+            for j in range(N_LOCAL)])
+    return setup
+
+
 def setup_ct_nat(b, net, n):
     b.ovs.appctl("dpctl/flush-conntrack")
     b.ovs.flows("br0", [
@@ -243,9 +254,15 @@ def mat_group(family, n):
 
 def stock_group(family, n):
     """What Open vSwitch does without us."""
-    return [Case("set-field", family, n, setup_set_field, frames_pairs),
-            Case("vxlan-push", family, n, setup_vxlan_push, frames_pairs),
-            Case("vxlan-pop", family, n, setup_vxlan_pop, frames_vxlan,
-                 port="upin", bridge="br-phy"),
-            Case("ct-nat", family, n, setup_ct_nat, frames_pairs,
-                 prime=frames_replies)]
+    cases = [Case("set-field", family, n, setup_set_field, frames_pairs),
+             Case("vxlan-push", family, n, setup_vxlan_push, frames_pairs),
+             Case("vxlan-pop", family, n, setup_vxlan_pop, frames_vxlan,
+                  port="upin", bridge="br-phy"),
+             Case("ct-nat", family, n, setup_ct_nat, frames_pairs,
+                  prime=frames_replies)]
+    if n == 1:
+        cases += [Case("rules", family, n, setup_rules(1), frames_in(2),
+                       port="upin"),
+                  Case("rules-8", family, n, setup_rules(8), frames_in(2),
+                       port="upin")]
+    return cases

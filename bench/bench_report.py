@@ -16,6 +16,7 @@ GOALS = {("v4", False): (35, 1.5), ("v4", True): (45, 1.65),
          ("v6", False): (None, 1.7), ("v6", True): (None, 1.7)}
 DEPLOYED = ("mat-out", "mat-in", "mat-in-8")
 FLOOR_PERCENT = 5
+NOT_PLOTTED = ("plain-unpatched", "rules", "rules-8")
 
 
 def make_rows(samples):
@@ -120,7 +121,7 @@ def svg(rows, title):
     for family, text in (("v4", "IPv4"), ("v6", "IPv6")):
         lines = {}
         for row in rows:
-            if row["family"] == family and row["case"] != "plain-unpatched":
+            if row["family"] == family and row["case"] not in NOT_PLOTTED:
                 lines.setdefault(row["case"], []).append(
                     (row["mappings"], row["cycles"]))
         if lines:
