@@ -644,6 +644,30 @@ test_what_is_asked_for_in_ipv6(void **state)
 }
 
 static void
+test_number_of_name_servers_in_ipv6(void **state)
+{
+    static const uint8_t n_fit[] = { 0, 0, 1, 2, 2 };
+    struct mat_dhcp_offer o = offer(true);
+    uint8_t frame[400], reply[MAT_REPLY_MAX];
+    struct mat_packet p;
+    struct mat_dhcp6 msg;
+
+    (void) state;
+    o.dns[2] = addr("2001:db8::54");
+    assert_true(parse_v6(frame, compose_v6(11, CLIENT, frame), &p, &msg));
+    for (o.n_dns = 0; o.n_dns < sizeof n_fit; o.n_dns++) {
+        size_t size = mat_reply_dhcp6(&p, &msg, &o, reply, sizeof reply);
+        const uint8_t *dns = find_option6(reply, V6_OPTIONS, size, 23);
+
+        assert_int_equal(dns ? dns[-1] : 0, 16 * n_fit[o.n_dns]);
+        if (n_fit[o.n_dns] == 2) {
+            assert_memory_equal(dns, o.dns[1].b, 16);
+            assert_memory_equal(dns + 16, o.dns[2].b, 16);
+        }
+    }
+}
+
+static void
 test_longest_identity_in_ipv6(void **state)
 {
     struct mat_dhcp_offer o = offer(true);
@@ -691,6 +715,7 @@ main(void)
         cmocka_unit_test(test_what_is_no_client_message_in_ipv6),
         cmocka_unit_test(test_broken_options_in_ipv6),
         cmocka_unit_test(test_what_is_asked_for_in_ipv6),
+        cmocka_unit_test(test_number_of_name_servers_in_ipv6),
         cmocka_unit_test(test_longest_identity_in_ipv6),
     };
 
