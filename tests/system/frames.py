@@ -314,8 +314,9 @@ def solicitation(mac, src, target):
     last = packed(target)[13:]
     group = socket.inet_ntop(socket.AF_INET6, packed("ff02::1:ff00:0")[:13]
                              + last)
-    l4 = (struct.pack("!BBHI", 135, 0, 0, 0) + packed(target)
-          + b"\x01\x01" + packed_mac(mac))
+    l4 = struct.pack("!BBHI", 135, 0, 0, 0) + packed(target)
+    if src != "::":                 # RFC 4861, 4.3: no option then.
+        l4 += b"\x01\x01" + packed_mac(mac)
     return ip(mac, "33:33:ff:" + mac_text(last), src, group, ICMPV6, l4, 255)
 
 

@@ -52,7 +52,8 @@ def assert_reaches(one, other, **options):
 
 
 def assert_same(what, got, expected):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
+    assert got == expected, (f"{what}: got {str(got):.300}, "
+                             f"expected {str(expected):.300}")
 
 
 class Counters:

@@ -113,6 +113,10 @@ class FastMat(Mat):
     def close(self):
         self._client.close()
 
+    def remote_at(self, vm, hoa, moa, site):
+        self._client.batch(update.entry_put(vm.zone, hoa, moa, vm.mac,
+                                            "remote", nexthop=site.number))
+
     def _put(self, vm, families, site, state, hold=False):
         here = site is self.site
         self._client.batch(*(

@@ -16,6 +16,8 @@ b, of which one is plugged in: it can move.
 
 Mobile addresses of a site are the upper half of its subnet and ...:1::/80.
 """
+import contextlib
+import ipaddress
 import os
 import shutil
 import sys
@@ -47,6 +49,20 @@ class Router:
 
     def forget_neighbours(self):
         self.namespace.ip("neigh flush all")
+
+    @contextlib.contextmanager
+    def narrow(self, site, mtu):
+        """Towards 'site' the router sends no packets larger than 'mtu'.  (The
+        link's own MTU would also limit what a veth takes in.)"""
+        lines = (f"route replace {site.subnet4}.0/24 dev {site.name} proto "
+                 f"kernel scope link src {site.subnet4}.1",
+                 f"route replace {site.subnet6}::/64 dev {site.name} proto "
+                 "kernel metric 256 pref medium")
+        self.namespace.ip(*(f"{line} mtu lock {mtu}" for line in lines))
+        try:
+            yield
+        finally:
+            self.namespace.ip(*lines)
 
 
 class Site:
@@ -108,7 +124,8 @@ class Site:
         return f"{self.subnet4}.{128 + vm.index}"
 
     def moa6(self, vm):
-        return f"{self.subnet6}:0:0:1::{vm.index:x}"
+        return str(ipaddress.ip_address(
+            f"{self.subnet6}:0:0:1::{vm.index:x}"))
 
 
 class Vm:

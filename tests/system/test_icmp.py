@@ -115,9 +115,8 @@ def a_packet_as_large_as_the_path_passes(rig):
 
 @test
 def too_big_errors_of_routers_reach_the_vm_as_the_gateways(rig):
-    """The switches do not know that the router's link to c is narrow."""
-    rig.router.namespace.ip("link set dev c mtu 1300")
-    try:
+    """The switches do not know that the router's way to c is narrow."""
+    with rig.router.narrow(rig.c, 1300):
         for family in FAMILIES:
             source, target = address(rig.a1, family), address(rig.c1, family)
             mtu, teller = discover_mtu(rig.a1.namespace, source, target, 1500)
@@ -125,22 +124,15 @@ def too_big_errors_of_routers_reach_the_vm_as_the_gateways(rig):
             assert_same("who told", teller, gateway(rig.a1, family))
             assert tcp_transfer(rig.a1.namespace, source, rig.c1.namespace,
                                 target, 1 << 20)
-    finally:
-        rig.router.namespace.ip("link set dev c mtu 1500")
-        for vm in rig.vms.values():
-            vm.forget_routes()
 
 
 @test
 def ipv4_packets_that_may_be_fragmented_pass_a_narrow_router(rig):
-    rig.router.namespace.ip("link set dev c mtu 1300")
-    try:
-        assert ping(rig.a1.namespace, rig.a1.v4, rig.c1.v4, size=1472,
-                    fragment=True)
-        assert ping(rig.a1.namespace, rig.a1.v4, rig.c2.v4, size=6000,
-                    fragment=True)
-    finally:
-        rig.router.namespace.ip("link set dev c mtu 1500")
+    with rig.router.narrow(rig.c, 1300):
+        for other in rig.c1, rig.c2:
+            for size in 1472, 6000:
+                assert ping(rig.a1.namespace, rig.a1.v4, other.v4, size=size,
+                            fragment=True), f"{size} bytes to {other.name}"
 
 
 @test

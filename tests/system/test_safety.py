@@ -197,9 +197,11 @@ def a_zone_that_allows_it_talks_with_hosts_outside(rig):
         site.mat.zone(7, mappings.SUBNETS[7], outside=site.number)
     try:
         router = rig.router.namespace
-        for outside, family in (("10.77.3.1", 4), ("fd77:3::1", 6)):
-            target = address(rig.a1, family)
-            good = udp_exchange(rig.a1.namespace, target, router, outside)
+        for outside, family in ((rig.c.subnet4 + ".1", 4),
+                                (rig.c.subnet6 + "::1", 6)):
+            good = udp_exchange(rig.a1.namespace, address(rig.a1, family),
+                                router, outside,
+                                seen_as=moa(rig.a1, family))
             assert_same(f"exchanges with {outside}", good, 20)
             assert ping(rig.b1.namespace, address(rig.b1, family), outside)
     finally:

@@ -17,6 +17,7 @@ IPV6_RECVERR, IPV6_MTU_DISCOVER, IPV6_MTU = 25, 23, 24
 PMTUDISC_DONT, PMTUDISC_DO = 0, 2
 MSG_ERRQUEUE = 0x2000
 TIMEOUT_S = 5
+LATE_S = 1.5                            # A busy machine takes its time.
 
 
 def family(address):
@@ -127,7 +128,7 @@ def traceroute(namespace, source, target, hops_max=8):
 # UDP.
 
 def udp_exchange(namespace, source, other, target, count=20, size=100,
-                 timeout_s=TIMEOUT_S):
+                 timeout_s=TIMEOUT_S, seen_as=None):
     """Send 'count' datagrams one by one and back; how many came back right,
     from and to the addresses that the two believe in."""
     good = 0
@@ -146,7 +147,7 @@ def udp_exchange(namespace, source, other, target, count=20, size=100,
                 answer, answerer = here.recvfrom(1 << 16)
             except TimeoutError:
                 return good
-            good += (answer == payload and sender[0] == source
+            good += (answer == payload and sender[0] == (seen_as or source)
                      and answerer[0] == target)
     return good
 
@@ -160,38 +161,41 @@ class UdpStream:
         self._out.connect(self._in.getsockname())
         self._interval_s = 1 / rate_pps
         self._stopping = threading.Event()
+        self._sender = threading.Thread(target=self._send, daemon=True)
+        self._receiver = threading.Thread(target=self._receive, daemon=True)
         self.sent = 0
+        self.errors = []                # Of sending: nothing was sent.
         self.arrivals = []              # (number, time)
-        self._threads = [threading.Thread(target=run, daemon=True)
-                         for run in (self._receive, self._send)]
-        for thread in self._threads:
-            thread.start()
+        self._sender.start()
+        self._receiver.start()
 
     def _send(self):
         due = time.monotonic()
         while not self._stopping.is_set():
             try:
                 self._out.send(struct.pack("!I", self.sent))
-            except OSError:
-                pass                    # An ICMP error is not an end.
-            self.sent += 1
+                self.sent += 1
+            except OSError as error:
+                self.errors.append(error)
             due += self._interval_s
             time.sleep(max(due - time.monotonic(), 0))
 
     def _receive(self):
-        self._in.settimeout(0.2)
-        while True:
-            try:
+        """Ends when all have come, or none for a while after the last."""
+        self._in.settimeout(0.05)
+        last = time.monotonic()
+        while self._sender.is_alive() or (
+                len(self.arrivals) < self.sent
+                and time.monotonic() < last + LATE_S):
+            with contextlib.suppress(TimeoutError):
                 number, = struct.unpack("!I", self._in.recv(64))
-                self.arrivals.append((number, time.monotonic()))
-            except TimeoutError:
-                if self._stopping.is_set():
-                    return
+                last = time.monotonic()
+                self.arrivals.append((number, last))
 
     def stop(self):
         self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        self._sender.join()
+        self._receiver.join()
         self._in.close()
         self._out.close()
         return self
@@ -200,7 +204,9 @@ class UdpStream:
         return len(self.arrivals)
 
     def lost(self):
-        return self.sent - len({number for number, _ in self.arrivals})
+        """The numbers that did not arrive."""
+        return sorted(set(range(self.sent))
+                      - {number for number, _ in self.arrivals})
 
     def in_order(self):
         numbers = [number for number, _ in self.arrivals]
