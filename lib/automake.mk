@@ -7,16 +7,49 @@ lib_libmat_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 lib_libmat_a_SOURCES = \
 	lib/mat-addr.c \
 	lib/mat-addr.h \
+	lib/mat-apply.c \
+	lib/mat-apply.h \
 	lib/mat-csum.c \
 	lib/mat-csum.h \
+	lib/mat-dhcp.c \
 	lib/mat-dhcp.h \
+	lib/mat-dhcp6.c \
 	lib/mat-event.c \
 	lib/mat-event.h \
+	lib/mat-frame.c \
+	lib/mat-frame.h \
+	lib/mat-hold.c \
+	lib/mat-hold.h \
+	lib/mat-nd.c \
+	lib/mat-map.c \
+	lib/mat-map.h \
 	lib/mat-nd.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \
+	lib/mat-parse.c \
+	lib/mat-parse.h \
+	lib/mat-reply.c \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
+	lib/mat-server.c \
+	lib/mat-server.h \
+	lib/mat-switch-internal.h \
+	lib/mat-switch-ip.c \
+	lib/mat-switch-link.c \
+	lib/mat-switch.c \
+	lib/mat-switch.h \
+	lib/mat-table-config.c \
+	lib/mat-table-impl.h \
+	lib/mat-table-pools.c \
+	lib/mat-table-read.h \
+	lib/mat-table.c \
+	lib/mat-table.h \
+	lib/mat-text.c \
+	lib/mat-text.h \
+	lib/mat-update.c \
+	lib/mat-update.h \
 	lib/mat-verdict.c \
-	lib/mat-verdict.h
+	lib/mat-verdict.h \
+	lib/mat-word.c \
+	lib/mat-word.h

@@ -104,10 +104,14 @@ mat_csum_apply_partial(uint16_t sum, uint16_t delta)
     return (uint16_t) (word + (word >> 16));
 }
 
+/* A full checksum.  To add to a complement is to subtract: on a borrow the
+ * upper half is all ones, and adding it takes the end-around one. */
 static inline uint16_t
 mat_csum_apply(uint16_t csum, uint16_t delta)
 {
-    return (uint16_t) ~mat_csum_apply_partial((uint16_t) ~csum, delta);
+    uint32_t word = (uint32_t) csum - delta;
+
+    return (uint16_t) (word + (word >> 16));
 }
 
 /* UDP and UDP-Lite, where 0 says that there is no checksum (or, in UDP-Lite,

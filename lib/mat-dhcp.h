@@ -30,7 +30,7 @@ enum {
     MAT_DHCP_LEASE_S = 7 * 24 * 3600,
 
     MAT_DHCP_DNS_MAX = 3,       /* As many as a resolver uses. */
-    MAT_DHCP_CLIENT_ID_MAX = 128 /* Longest DUID of RFC 8415 is 130. */
+    MAT_DHCP_DUID_MAX = 130     /* Longest identity in DHCPv6. */
 };
 
 enum mat_dhcp_type {
@@ -81,6 +81,7 @@ struct mat_dhcp6 {
     bool rapid_commit;
     bool has_ia;
     uint8_t iaid[4];            /* Of the first IA_NA, if 'has_ia'. */
+    struct mat_addr requested;  /* First address in it, :: if there is none. */
     const uint8_t *client_id;   /* In the packet: to be sent back. */
     const uint8_t *server_id;   /* In the packet: the server meant. */
     uint16_t client_id_size;    /* 0 if there is none. */
@@ -99,7 +100,8 @@ struct mat_dhcp_offer {
 };
 
 /* Reads a client's message.  Returns false if it is not whole, is not by a
- * client on Ethernet, passed a relay, or has no type. */
+ * client on Ethernet, passed a relay, or has no type.  The UDP checksum is
+ * not verified. */
 bool mat_dhcp_parse(const struct mat_packet *p, struct mat_dhcp *);
 
 /* Answers 'msg' in 'request': DISCOVER with an OFFER, REQUEST and INFORM with
@@ -111,7 +113,9 @@ size_t mat_reply_dhcp(const struct mat_packet *request,
 
 /* The same for DHCPv6: SOLICIT gets an ADVERTISE (or with rapid commit a
  * REPLY), all others a REPLY.  The server is known by a DUID made of the
- * gateway's MAC; a message meant for another server gets no answer. */
+ * gateway's MAC; a message meant for another server, or a CONFIRM of another
+ * address, gets no answer.  (A client away from home that renews with its
+ * server of home therefore goes on to REBIND, and is answered then.) */
 bool mat_dhcp6_parse(const struct mat_packet *p, struct mat_dhcp6 *);
 size_t mat_reply_dhcp6(const struct mat_packet *request,
                        const struct mat_dhcp6 *msg,

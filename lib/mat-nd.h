@@ -9,7 +9,9 @@
  * A guest away from home must not be told about the place it is at, or it
  * would renumber.  The advertisement of the virtual gateway tells it instead
  * what its home told it: a default router, the MTU, and that its home prefix
- * is on the link.  Nothing in it expires, so that it need not be repeated.
+ * is on the link.  The prefix does not expire, but the default router does,
+ * after MAT_RA_LIFETIME_S or what a router at home said; so guests must get
+ * an unsolicited one from mat_build_ra() now and then.
  * The autonomous flag is the caller's choice: unset, a guest makes no address
  * from the prefix (right for static and DHCPv6 addresses); set, one that made
  * its home address by SLAAC keeps it for ever instead of losing it when the
@@ -23,6 +25,10 @@
 #include "mat-addr.h"
 #include "mat-csum.h"
 #include "mat-packet.h"
+
+enum {
+    MAT_RA_LIFETIME_S = 65535   /* The most that fits (RFC 8319): 18 h. */
+};
 
 enum {
     MAT_ND_RS = 133,            /* Router solicitation. */
@@ -54,8 +60,9 @@ struct mat_nd {
 bool mat_packet_is_nd(const struct mat_packet *p);
 
 /* Reads a Neighbor Discovery packet.  Returns false unless it is valid by RFC
- * 4861: hop limit 255, right checksum (judged by 'state'), code 0, whole, no
- * fragment, whole options, target and addresses that suit its type. */
+ * 4861 and RFC 6980: hop limit 255, right checksum (judged by 'state'), code
+ * 0, whole, no extension headers (only fragmenting is forbidden, but nobody
+ * sends others), whole options, target and addresses that suit its type. */
 bool mat_nd_parse(const struct mat_packet *p, enum mat_csum_state state,
                   struct mat_nd *);
 
@@ -87,6 +94,10 @@ struct mat_ra {
  * all the same, since others hear of routers by themselves). */
 size_t mat_reply_ra(const struct mat_packet *request, const struct mat_nd *nd,
                     const struct mat_ra *, void *buf, size_t cap);
+
+/* The same unasked, untagged, to all nodes in a frame to 'dst' alone. */
+size_t mat_build_ra(const struct mat_ra *, const struct mat_mac *dst,
+                    void *buf, size_t cap);
 
 /* The link-local address made from 'mac' (modified EUI-64). */
 struct mat_addr mat_link_local(const struct mat_mac *mac);

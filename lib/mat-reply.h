@@ -7,11 +7,11 @@
  *
  * A builder writes a complete frame to 'buf', which has room for 'cap' bytes
  * and must not overlap the request, and returns its size.  It returns 0 if the
- * frame does not fit or if the request must not be answered.
- * MAT_REPLY_MAX bytes suffice for everything but an echo, whose answer is never
- * larger than its request.  The answer goes to the Ethernet source of the
- * request and carries the request's VLAN tags.  No padding to the
- * minimum of Ethernet is added, and all checksums are full.
+ * frame does not fit or if the request must not be answered.  MAT_REPLY_MAX
+ * bytes suffice for everything but an echo, whose answer is never larger than
+ * its request.  The answer goes to the Ethernet source of the request and
+ * carries the request's VLAN tags.  No padding to the minimum of Ethernet is
+ * added, and all checksums are full.
  *
  * Who is answered, what with and how often is the caller's policy; the rules
  * of RFC 1122, 1812 and 4443 on what must never cause an error are kept

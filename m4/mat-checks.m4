@@ -2,25 +2,33 @@
 #
 # The tests of ./configure.
 
-# MAT_CHECK_OPTION(OPTION): adds OPTION to MAT_WARNINGS if CC knows it.
+# MAT_CHECK_OPTION(VARIABLE, OPTION): adds OPTION to VARIABLE if CC knows it.
 AC_DEFUN([MAT_CHECK_OPTION],
-  [AC_MSG_CHECKING([whether $CC accepts $1])
+  [AC_MSG_CHECKING([whether $CC accepts $2])
    mat_save_CFLAGS=$CFLAGS
-   CFLAGS="-Werror $1"
+   CFLAGS="-Werror $$1 $2"
    AC_COMPILE_IFELSE([AC_LANG_PROGRAM()],
      [AC_MSG_RESULT([yes])
-      MAT_WARNINGS="$MAT_WARNINGS $1"],
+      $1="$$1 $2"],
      [AC_MSG_RESULT([no])])
    CFLAGS=$mat_save_CFLAGS])
 
 # MAT_CHECK_COMPILER_OPTIONS: strict warnings; errors with --enable-Werror.
+# lib/ has more of them, as it must also pass those of Open vSwitch.
 AC_DEFUN([MAT_CHECK_COMPILER_OPTIONS],
   [MAT_WARNINGS=
    for mat_option in -Wall -Wextra -Wshadow -Wstrict-prototypes \
        -Wmissing-prototypes -Wold-style-definition -Wswitch \
        -Wformat-security; do
-       MAT_CHECK_OPTION([$mat_option])
+       MAT_CHECK_OPTION([MAT_WARNINGS], [$mat_option])
    done
+   MAT_LIB_WARNINGS=
+   for mat_option in -Wconversion -Wbad-function-cast -Wcast-align \
+       -Wpointer-arith -Wswitch-enum -Wenum-compare -Wswitch-bool \
+       -Wduplicated-cond -Wmultistatement-macros; do
+       MAT_CHECK_OPTION([MAT_LIB_WARNINGS], [$mat_option])
+   done
+   AC_SUBST([MAT_LIB_WARNINGS])
    AC_ARG_ENABLE([Werror],
      [AS_HELP_STRING([--enable-Werror], [make warnings errors])],
      [], [enable_Werror=no])
@@ -125,6 +133,7 @@ AC_DEFUN([MAT_CHECK_OVS_NEEDS],
         [libnuma-dev])
       AC_MSG_CHECKING([for DPDK])
       AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists libdpdk],
-        [AC_MSG_RESULT([`$PKG_CONFIG --modversion libdpdk`])],
+        [mat_dpdk_version=`$PKG_CONFIG --modversion libdpdk`
+         AC_MSG_RESULT([$mat_dpdk_version])],
         [AC_MSG_RESULT([not found])
          MAT_MISSING([DPDK; or use --without-dpdk], [libdpdk-dev])])])])

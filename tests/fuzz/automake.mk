@@ -4,10 +4,16 @@
 # "make check" links each with replay.c and feeds it tests/fuzz/corpus/NAME/*
 # and tests/fuzz/regress/NAME/*.
 
-fuzz_targets +=
+fuzz_targets += \
+	tests/fuzz/fuzz-mat-parse \
+	tests/fuzz/fuzz-mat-reply \
+	tests/fuzz/fuzz-mat-rewrite \
+	tests/fuzz/fuzz-mat-update
 
 noinst_LIBRARIES += tests/fuzz/libreplay.a
 tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay.c
 if !FUZZ
 LDADD += tests/fuzz/libreplay.a
 endif
+
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/regress

@@ -1,1 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
+
+EXTRA_DIST += \
+	tests/system/README \
+	tests/system/capture.py \
+	tests/system/demo \
+	tests/system/frames.py \
+	tests/system/harness.py \
+	tests/system/keep-fragments.c \
+	tests/system/mappings.py \
+	tests/system/netns.py \
+	tests/system/rig.py \
+	tests/system/run \
+	tests/system/switch.py \
+	tests/system/test_icmp.py \
+	tests/system/test_moves.py \
+	tests/system/test_safety.py \
+	tests/system/test_switch.py \
+	tests/system/test_traffic.py \
+	tests/system/traffic.py \
+	tests/system/update.py
+
+# As root.  WORDS='move arp' runs only tests with one of these in their names,
+# MODE=kernel those ports that need neither DPDK nor hugepages.
+# DEMO=--keep leaves the demonstration up, DEMO=--end takes it down.
+SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
+	$(if $(MODE),--mode=$(MODE))
+
+.PHONY: check-system check-system-asan demo
+check-system: all
+	$(SYSTEM_RUN) --ovs-build=ovs $(WORDS)
+check-system-asan: ovs-asan
+	$(SYSTEM_RUN) --ovs-build=ovs-asan $(WORDS)
+demo: all
+	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs $(DEMO)
+
+mostlyclean-local:
+	rm -rf system-evidence

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Packets lie in an array of slots, and each used slot is in two lists: that
+ * of its key, first in first out, and that of all packets by age.  All wait
+ * equally long, so the oldest of all is also the oldest of its key, and
+ * expiry takes the head of both.
+ *
+ * Keys lie in another array, are found by a hash with chains, and those that
+ * have released packets are in a third list.  Lists are linked by index. */
+
+#include "mat-hold.h"
+
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+
+struct slot {
+    void *packet;
+    size_t size;
+    int64_t deadline_ms;
+    uint32_t key;
+    uint32_t next;                  /* Of the same key; or next free one. */
+    uint32_t newer, older;          /* Of all. */
+};
+
+struct queue {
+    struct mat_hold_key key;
+    uint32_t head, tail;
+    unsigned int n_packets;
+    unsigned int n_released;        /* From the head. */
+    size_t n_bytes;
+    uint32_t next;                  /* In its hash chain; or next free one. */
+    uint32_t next_ready;            /* In the list of released ones. */
+    bool is_ready;
+};
+
+struct mat_hold {
+    struct mat_hold_limits limits;
+    uint64_t seed;
+    struct slot *slots;
+    struct queue *queues;
+    uint32_t *chains;
+    uint32_t n_chains;              /* A power of two. */
+    uint32_t free_slot, free_queue;
+    uint32_t oldest, newest;
+    uint32_t first_ready, last_ready;
+    unsigned int n_packets;
+    size_t n_bytes;
+    uint64_t counters[MAT_HOLD_N_COUNTERS];
+};
+
+static bool init_arrays(struct mat_hold *);
+static uint32_t *chain_of(struct mat_hold *, const struct mat_hold_key *);
+static struct queue *find(const struct mat_hold *,
+                          const struct mat_hold_key *);
+static struct queue *get(struct mat_hold *, const struct mat_hold_key *);
+static void put_if_empty(struct mat_hold *, struct queue *);
+static void *take_head(struct mat_hold *, struct queue *,
+                       enum mat_hold_counter);
+
+const char *
+mat_hold_counter_name(enum mat_hold_counter counter)
+{
+    static const char *const names[] = {
+#define MAT_HOLD_COUNTER(ENUM, NAME, TEXT) NAME,
+        MAT_HOLD_COUNTERS
+#undef MAT_HOLD_COUNTER
+    };
+
+    return counter < MAT_HOLD_N_COUNTERS ? names[counter] : "?";
+}
+
+const char *
+mat_hold_kind_name(enum mat_hold_kind kind)
+{
+    switch (kind) {
+    case MAT_HOLD_VMN:
+        return "vmn";
+    case MAT_HOLD_SOURCE:
+        return "source";
+    case MAT_HOLD_HOA:
+        return "hoa";
+    case MAT_HOLD_MOA:
+        return "moa";
+    }
+    return "?";
+}
+
+struct mat_hold *
+mat_hold_create(const struct mat_hold_limits *limits, uint64_t seed)
+{
+    struct mat_hold *hold = calloc(1, sizeof *hold);
+
+    if (hold) {
+        hold->limits = *limits;
+        hold->seed = seed;
+        if (!init_arrays(hold)) {
+            mat_hold_destroy(hold);
+            hold = NULL;
+        }
+    }
+    return hold;
+}
+
+void
+mat_hold_destroy(struct mat_hold *hold)
+{
+    if (hold) {
+        free(hold->slots);
+        free(hold->queues);
+        free(hold->chains);
+        free(hold);
+    }
+}
+
+static bool
+init_arrays(struct mat_hold *hold)
+{
+    const struct mat_hold_limits *l = &hold->limits;
+
+    hold->n_chains = 1;
+    while (hold->n_chains < l->n_keys) {
+        hold->n_chains *= 2;
+    }
+    hold->slots = calloc(l->n_packets, sizeof *hold->slots);
+    hold->queues = calloc(l->n_keys, sizeof *hold->queues);
+    hold->chains = calloc(hold->n_chains, sizeof *hold->chains);
+    if (!hold->slots || !hold->queues || !hold->chains) {
+        return false;
+    }
+    for (uint32_t i = 0; i < l->n_packets; i++) {
+        hold->slots[i].next = i + 1 < l->n_packets ? i + 1 : NONE;
+    }
+    for (uint32_t i = 0; i < l->n_keys; i++) {
+        hold->queues[i].next = i + 1 < l->n_keys ? i + 1 : NONE;
+    }
+    memset(hold->chains, 0xff, hold->n_chains * sizeof *hold->chains);
+    hold->oldest = hold->newest = NONE;
+    hold->first_ready = hold->last_ready = NONE;
+    return true;
+}
+
+/* Which limit refuses another packet of 'size' bytes; MAT_HOLD_HELD if none.
+ * 'queue' is null for a key without packets. */
+static enum mat_hold_counter
+check_limits(const struct mat_hold *hold, const struct queue *queue,
+             size_t size)
+{
+    const struct mat_hold_limits *l = &hold->limits;
+
+    return (hold->n_packets >= l->n_packets ? MAT_HOLD_PACKETS
+            : hold->n_bytes + size > l->n_bytes ? MAT_HOLD_BYTES
+            : (queue ? queue->n_bytes : 0) + size > l->n_key_bytes
+              ? MAT_HOLD_KEY_BYTES
+            : queue && queue->n_packets >= l->n_key_packets
+              ? MAT_HOLD_KEY_PACKETS
+            : !queue && hold->free_queue == NONE ? MAT_HOLD_NO_KEY
+            : MAT_HOLD_HELD);
+}
+
+enum mat_hold_counter
+mat_hold_add(struct mat_hold *hold, const struct mat_hold_key *key,
+             void *packet, size_t size, int64_t now_ms, bool *first)
+{
+    struct queue *queue = find(hold, key);
+    enum mat_hold_counter result = check_limits(hold, queue, size);
+    uint32_t index = hold->free_slot;
+    struct slot *slot;
+
+    hold->counters[result]++;
+    *first = result == MAT_HOLD_HELD && (!queue || !queue->n_packets);
+    if (result != MAT_HOLD_HELD) {
+        return result;
+    }
+    queue = queue ? queue : get(hold, key);
+    slot = &hold->slots[index];
+    hold->free_slot = slot->next;
+    *slot = (struct slot) {
+        .packet = packet,
+        .size = size,
+        .deadline_ms = now_ms + hold->limits.timeout_ms,
+        .key = (uint32_t) (queue - hold->queues),
+        .next = NONE,
+        .newer = NONE,
+        .older = hold->newest,
+    };
+    *(queue->n_packets ? &hold->slots[queue->tail].next
+      : &queue->head) = index;
+    queue->tail = index;
+    *(hold->newest != NONE ? &hold->slots[hold->newest].newer
+      : &hold->oldest) = index;
+    hold->newest = index;
+    queue->n_packets++;
+    queue->n_bytes += size;
+    hold->n_packets++;
+    hold->n_bytes += size;
+    return result;
+}
+
+size_t
+mat_hold_release(struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    struct queue *queue = find(hold, key);
+    uint32_t index;
+
+    if (!queue) {
+        return 0;
+    }
+    queue->n_released = queue->n_packets;
+    if (!queue->is_ready) {
+        index = (uint32_t) (queue - hold->queues);
+        queue->is_ready = true;
+        queue->next_ready = NONE;
+        *(hold->last_ready != NONE ? &hold->queues[hold->last_ready].next_ready
+          : &hold->first_ready) = index;
+        hold->last_ready = index;
+    }
+    return queue->n_packets;
+}
+
+void *
+mat_hold_pop_released(struct mat_hold *hold)
+{
+    while (hold->first_ready != NONE) {
+        struct queue *queue = &hold->queues[hold->first_ready];
+
+        if (queue->n_released) {
+            return take_head(hold, queue, MAT_HOLD_RELEASED);
+        }
+        hold->first_ready = queue->next_ready;
+        if (hold->first_ready == NONE) {
+            hold->last_ready = NONE;
+        }
+        queue->is_ready = false;
+        put_if_empty(hold, queue);
+    }
+    return NULL;
+}
+
+void *
+mat_hold_pop(struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    struct queue *queue = find(hold, key);
+    void *packet = NULL;
+
+    if (queue && queue->n_packets) {
+        packet = take_head(hold, queue, MAT_HOLD_DISCARDED);
+        put_if_empty(hold, queue);
+    }
+    return packet;
+}
+
+void *
+mat_hold_pop_expired(struct mat_hold *hold, int64_t now_ms,
+                     struct mat_hold_key *key)
+{
+    struct queue *queue;
+    void *packet;
+
+    if (now_ms < mat_hold_deadline_ms(hold)) {
+        return NULL;
+    }
+    queue = &hold->queues[hold->slots[hold->oldest].key];
+    *key = queue->key;
+    packet = take_head(hold, queue, MAT_HOLD_EXPIRED);
+    put_if_empty(hold, queue);
+    return packet;
+}
+
+int64_t
+mat_hold_deadline_ms(const struct mat_hold *hold)
+{
+    return hold->oldest != NONE ? hold->slots[hold->oldest].deadline_ms
+                                : INT64_MAX;
+}
+
+bool
+mat_hold_next(const struct mat_hold *hold, unsigned int *cursor,
+              struct mat_hold_queue *info)
+{
+    while (*cursor < hold->limits.n_keys) {
+        const struct queue *queue = &hold->queues[(*cursor)++];
+
+        if (queue->n_packets) {
+            info->key = queue->key;
+            info->n_packets = queue->n_packets;
+            info->n_bytes = queue->n_bytes;
+            info->deadline_ms = hold->slots[queue->head].deadline_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned int
+mat_hold_n_packets(const struct mat_hold *hold)
+{
+    return hold->n_packets;
+}
+
+size_t
+mat_hold_n_bytes(const struct mat_hold *hold)
+{
+    return hold->n_bytes;
+}
+
+uint64_t
+mat_hold_count(const struct mat_hold *hold, enum mat_hold_counter counter)
+{
+    return hold->counters[counter];
+}
+
+void
+mat_hold_clear_counters(struct mat_hold *hold)
+{
+    memset(hold->counters, 0, sizeof hold->counters);
+}
+
+/* Takes the oldest packet of 'queue', and counts how it leaves. */
+static void *
+take_head(struct mat_hold *hold, struct queue *queue,
+          enum mat_hold_counter how)
+{
+    uint32_t index = queue->head;
+    struct slot *slot = &hold->slots[index];
+
+    queue->head = slot->next;
+    queue->n_packets--;
+    queue->n_released -= queue->n_released > 0;
+    queue->n_bytes -= slot->size;
+    hold->n_packets--;
+    hold->n_bytes -= slot->size;
+    *(slot->older != NONE ? &hold->slots[slot->older].newer
+      : &hold->oldest) = slot->newer;
+    *(slot->newer != NONE ? &hold->slots[slot->newer].older
+      : &hold->newest) = slot->older;
+    slot->next = hold->free_slot;
+    hold->free_slot = index;
+    hold->counters[how]++;
+    return slot->packet;
+}
+
+/* Keys. */
+
+/* Guests choose the addresses, so the order in the table must be a secret. */
+static uint32_t *
+chain_of(struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    uint64_t words[2], h = hold->seed;
+
+    memcpy(words, &key->addr, sizeof words);
+    h = (h ^ words[0]) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (h ^ h >> 32 ^ words[1]) * UINT64_C(0xbf58476d1ce4e5b9);
+    h = (h ^ h >> 32 ^ key->zone ^ (uint64_t) key->kind << 32)
+        * UINT64_C(0x94d049bb133111eb);
+    return &hold->chains[(h >> 32) & (hold->n_chains - 1)];
+}
+
+static struct queue *
+find(const struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    uint32_t index = *chain_of((struct mat_hold *) hold, key);
+
+    while (index != NONE) {
+        struct queue *queue = &hold->queues[index];
+
+        if (queue->key.kind == key->kind && queue->key.zone == key->zone
+            && mat_addr_equal(&queue->key.addr, &key->addr)) {
+            return queue;
+        }
+        index = queue->next;
+    }
+    return NULL;
+}
+
+/* A new queue for 'key', which has none.  There is a free one. */
+static struct queue *
+get(struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    uint32_t *chain = chain_of(hold, key);
+    uint32_t index = hold->free_queue;
+    struct queue *queue = &hold->queues[index];
+
+    hold->free_queue = queue->next;
+    memset(queue, 0, sizeof *queue);
+    queue->key = *key;
+    queue->next = *chain;
+    *chain = index;
+    return queue;
+}
+
+static void
+put_if_empty(struct mat_hold *hold, struct queue *queue)
+{
+    uint32_t index = (uint32_t) (queue - hold->queues);
+    uint32_t *link = chain_of(hold, &queue->key);
+
+    if (queue->n_packets || queue->is_ready) {
+        return;
+    }
+    while (*link != index) {
+        link = &hold->queues[*link].next;
+    }
+    *link = queue->next;
+    queue->next = hold->free_queue;
+    hold->free_queue = index;
+}

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host's Open vSwitch: own directory, database, daemons and ports.
+
+Two ways to get at the host's cables:
+
+* "dpdk": each is a net_af_packet device, polled by a PMD thread as a
+  physical or vhost port would be.
+* "kernel": each is a netdev-linux port of the same userspace datapath, polled
+  by the daemon's main thread; for builds and machines without DPDK.
+"""
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+from netns import CommandError, run
+
+DPDK_MEMORY_MB = 128
+DPDK_LIMIT_MB = 256
+
+# Errors in logs that say nothing: the database has not yet seen that the
+# daemon before has ended.
+HARMLESS = ["another ovs-vswitchd process is running"]
+
+
+def wait_until(question, what, timeout_s=15, step_s=0.02):
+    """Wait for a state, not for a time: ask until the answer is true."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(step_s)
+
+
+class Build:
+    """A tree where Open vSwitch was built; nothing needs to be installed."""
+
+    def __init__(self, build_dir):
+        self.dir = os.path.abspath(build_dir)
+        self.vswitchd = self._program("vswitchd/ovs-vswitchd")
+        self.ovsdb_server = self._program("ovsdb/ovsdb-server")
+        self.ovsdb_tool = self._program("ovsdb/ovsdb-tool")
+        self.vsctl = self._program("utilities/ovs-vsctl")
+        self.ofctl = self._program("utilities/ovs-ofctl")
+        self.appctl = self._program("utilities/ovs-appctl")
+        self.schema = os.path.join(self._source(),
+                                   "vswitchd/vswitch.ovsschema")
+
+    def _program(self, name):
+        path = os.path.join(self.dir, name)
+        if not os.access(path, os.X_OK):
+            raise CommandError(f"{path}: not there; build Open vSwitch first")
+        return path
+
+    def _source(self):
+        with open(os.path.join(self.dir, "Makefile")) as makefile:
+            found = re.search(r"^srcdir = (.*)$", makefile.read(), re.M)
+        return os.path.normpath(os.path.join(self.dir, found.group(1)))
+
+    def has_dpdk(self):
+        return "DPDK" in run(self.vswitchd, "--version")
+
+    def knows_mat(self):
+        return "mat(out" in run(self.ofctl, "parse-flow",
+                                "actions=mat(out),output:1", check=False)
+
+
+class Switch:
+    def __init__(self, build, namespace, directory, mode, cpu):
+        self.build = build
+        self.namespace = namespace
+        self.dir = directory
+        self.mode = mode
+        self.cpu = cpu
+        self.pids = {}
+        os.makedirs(directory)
+        self._start_database()
+        self._start_daemon()
+
+    # Starting and stopping.
+
+    def _environment(self):
+        return {"OVS_RUNDIR": self.dir, "OVS_LOGDIR": self.dir,
+                "OVS_DBDIR": self.dir, "OVS_SYSCONFDIR": self.dir,
+                "ASAN_OPTIONS": f"log_path={self.dir}/sanitizer:"
+                                "detect_leaks=0:abort_on_error=1:"
+                                "verify_asan_link_order=0",
+                "UBSAN_OPTIONS": f"log_path={self.dir}/sanitizer:"
+                                 "print_stacktrace=1"}
+
+    def _exec(self, *argv, **options):
+        settings = [f"{k}={v}" for k, v in self._environment().items()]
+        return self.namespace.run("env", *settings, *argv, **options)
+
+    def _launch(self, name, *argv):
+        pidfile = f"{self.dir}/{name}.pid"
+        self._exec(*argv, f"--pidfile={pidfile}",
+                   f"--log-file={self.dir}/{name}.log",
+                   f"--unixctl={self.dir}/{name}.ctl",
+                   "-vconsole:off", "--detach", "--no-chdir")
+        with open(pidfile) as file:
+            self.pids[name] = int(file.read())
+
+    def _start_database(self):
+        self._exec(self.build.ovsdb_tool, "create", f"{self.dir}/conf.db",
+                   self.build.schema)
+        self._launch("ovsdb-server", self.build.ovsdb_server,
+                     f"{self.dir}/conf.db",
+                     f"--remote=punix:{self.dir}/db.sock")
+        config = ["external-ids:hostname=" + self.namespace.name]
+        if self.mode == "dpdk":
+            extra = ("--no-pci --in-memory --no-telemetry --file-prefix="
+                     + self.namespace.name)
+            config += ["other_config:dpdk-init=true",
+                       f"other_config:dpdk-socket-mem={DPDK_MEMORY_MB}",
+                       f"other_config:dpdk-socket-limit={DPDK_LIMIT_MB}",
+                       f'other_config:dpdk-extra="{extra}"',
+                       f"other_config:dpdk-lcore-mask={1 << self.cpu:#x}",
+                       f"other_config:pmd-cpu-mask={1 << self.cpu:#x}",
+                       "other_config:pmd-maxsleep=100"]
+        self.vsctl("--no-wait", "init", "--",
+                   "set", "Open_vSwitch", ".", *config)
+
+    def _start_daemon(self):
+        preload = []
+        if self.mode == "dpdk":
+            shim = f"{self.dir}/keep-fragments.so"
+            run("cc", "-shared", "-fPIC", "-O2", "-o", shim,
+                os.path.join(os.path.dirname(__file__), "keep-fragments.c"))
+            preload = ["env", f"LD_PRELOAD={shim}"]
+        self._launch("ovs-vswitchd", *preload, self.build.vswitchd,
+                     f"unix:{self.dir}/db.sock")
+
+    def restart(self):
+        """The daemon only; its configuration is in the database."""
+        end_process(self.pids["ovs-vswitchd"])
+        self._start_daemon()
+
+    def stop(self):
+        for name, pid in reversed(self.pids.items()):
+            end_process(pid)
+        self.pids = {}
+
+    # Configuration.
+
+    def vsctl(self, *argv):
+        return self._exec(self.build.vsctl, "--timeout=30",
+                          f"--db=unix:{self.dir}/db.sock", *argv)
+
+    def ofctl(self, *argv, stdin=None):
+        return self._exec(self.build.ofctl, *argv, stdin=stdin)
+
+    def appctl(self, command, *argv):
+        """What ovs-appctl does, without the time to start a program: one
+        JSON-RPC request to the daemon's control socket."""
+        request = {"method": command, "params": [str(arg) for arg in argv],
+                   "id": 0}
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
+            control.settimeout(30)
+            control.connect(f"{self.dir}/ovs-vswitchd.ctl")
+            control.sendall(json.dumps(request).encode())
+            reply, answer = None, b""
+            while reply is None:
+                piece = control.recv(1 << 16)
+                if not piece:
+                    raise CommandError(f"{command}: the daemon hung up")
+                answer += piece
+                with contextlib.suppress(ValueError):
+                    reply = json.loads(answer)
+        if reply["error"]:
+            raise CommandError(f"{command} {' '.join(request['params'])}: "
+                               f"{reply['error'].strip()}")
+        return reply["result"]
+
+    def add_bridge(self, name, mac):
+        self.vsctl("add-br", name, "--", "set", "bridge", name,
+                   "datapath_type=netdev", "fail_mode=secure",
+                   f"other_config:hwaddr={mac}")
+
+    def add_port(self, bridge, link, mtu=1500):
+        """Take a cable of the host into the bridge; its OpenFlow number."""
+        words = ["add-port", bridge, link, "--", "set", "interface", link,
+                 f"mtu_request={mtu}"]
+        if self.mode == "dpdk":
+            words += ["type=dpdk", "options:dpdk-devargs="
+                      f"net_af_packet_{link},iface={link},framecnt=1024"]
+        self.vsctl(*words)
+        error = self.vsctl("get", "interface", link, "error").strip()
+        if error not in ("[]", '""'):
+            raise CommandError(f"port {link}: {error}")
+        return int(self.vsctl("get", "interface", link, "ofport"))
+
+    def del_port(self, bridge, link):
+        self.vsctl("del-port", bridge, link)
+
+    def port_number(self, link):
+        """The datapath's number of a port, not OpenFlow's."""
+        shown = self.appctl("dpif/show")
+        return int(re.search(rf"^ +{link} \d+/(\d+):", shown, re.M).group(1))
+
+    def update_socket(self):
+        return f"{self.dir}/mat.sock"
+
+    # Health.
+
+    def complaints(self):
+        """What no healthy run leaves behind: dead daemons, reports of a
+        sanitizer, errors in the log."""
+        found = [f"{name} of {self.namespace.name} died"
+                 for name, pid in self.pids.items() if not is_alive(pid)]
+        for name in sorted(os.listdir(self.dir)):
+            path = os.path.join(self.dir, name)
+            if name.startswith("sanitizer"):
+                with open(path, errors="replace") as file:
+                    found.append(f"{path}:\n{file.read(3000)}")
+            elif name.endswith(".log"):
+                with open(path, errors="replace") as file:
+                    found += [f"{name}: {line.strip()}" for line in file
+                              if re.search(r"\|(EMER|ERR)\|", line)
+                              and not any(text in line for text in HARMLESS)]
+        return found
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def end_process(pid, patience_s=5):
+    """Ask a process to end; kill it when it does not."""
+    for number in signal.SIGTERM, signal.SIGKILL:
+        try:
+            os.kill(pid, number)
+            wait_until(lambda: not is_alive(pid), f"end of {pid}", patience_s)
+            return
+        except ProcessLookupError:
+            return
+        except AssertionError:
+            continue

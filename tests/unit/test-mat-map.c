@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mat-map.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* The map against a plain array, and its promises to readers. */
+
+enum { N_KEYS = 3000 };
+
+static size_t bytes_in_use;
+
+static void *
+alloc(size_t size)
+{
+    void *p;
+
+    if (posix_memalign(&p, 64, size)) {
+        return NULL;
+    }
+    bytes_in_use += size;
+    return memset(p, 0, size);
+}
+
+static void
+release(void *p, size_t size)
+{
+    /* What a reader would still use shows up. */
+    memset(p, 0xa5, size);
+    bytes_in_use -= size;
+    free(p);
+}
+
+static const struct mat_map_memory_ops memory = { alloc, release };
+static const uint64_t seed[2] = { 0x1234567890abcdef, 0xfedcba0987654321 };
+
+static uint64_t
+next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static struct mat_addr
+make_addr(bool v4, uint64_t n)
+{
+    uint8_t b[16] = { 0x20, 0x01, 0x0d, 0xb8 };
+
+    for (int i = 0; i < 4; i++) {
+        b[v4 ? i : 12 + i] = (uint8_t) (n >> (24 - 8 * i));
+    }
+    return v4 ? mat_addr_from_v4(b) : mat_addr_from_v6(b);
+}
+
+static struct mat_mapping
+make_mapping(bool v4, uint32_t zone, uint32_t key, uint32_t value)
+{
+    return (struct mat_mapping) {
+        .key = make_addr(v4, 0x0a000000 + key),
+        .value = make_addr(v4, 0x64400000 + value),
+        .zone = zone,
+        .flags = MAT_MAP_VALID | 2,
+        .aux = (uint64_t) value << 20 | 7,
+    };
+}
+
+/* Looks up as the datapath does. */
+static bool
+find(const struct mat_map *map, uint32_t zone, const struct mat_addr *key,
+     bool mark, struct mat_map_hit *hit)
+{
+    uint64_t words[2];
+
+    if (map->is_v4) {
+        uint32_t v4 = mat_addr_v4(key);
+        void *home = mat_map_home(map, mat_map_hash4(map, zone, v4));
+
+        return mat_map4_find_at(map, map->is_zoned, home, zone, v4, mark, hit);
+    } else {
+        void *home;
+
+        memcpy(words, key->b, 16);
+        home = mat_map_home(map, mat_map_hash6(map, zone, words));
+        return mat_map6_find_at(map, map->is_zoned, home, zone, words, mark,
+                                hit);
+    }
+}
+
+static void
+assert_value(const struct mat_map *map, const struct mat_mapping *m,
+             const struct mat_map_hit *hit)
+{
+    if (map->is_v4) {
+        assert_int_equal(hit->value4, mat_addr_v4(&m->value));
+    } else {
+        assert_memory_equal(hit->value6, m->value.b, 16);
+    }
+    assert_int_equal(hit->aux, m->aux);
+    assert_int_equal(mat_map_hit_zone(hit), m->zone);
+}
+
+/* Random changes, each followed by a look at the key and, now and then, at
+ * all. */
+static void
+check_against_array(bool v4, bool zoned)
+{
+    static uint32_t values[2][N_KEYS];  /* 0: not in the map. */
+    uint64_t random = 1;
+    struct mat_map map;
+    size_t n = 0;
+
+    memset(values, 0, sizeof values);
+    assert_true(mat_map_init(&map, v4, zoned, seed, &memory));
+    for (int round = 0; round < 60000; round++) {
+        uint32_t zone = zoned ? next_random(&random) % 2 : 0;
+        uint32_t key = (uint32_t) (next_random(&random) % N_KEYS);
+        uint32_t value = (uint32_t) (next_random(&random) % 100000) + 1;
+        uint32_t *slot = &values[zone][key];
+        struct mat_mapping m = make_mapping(v4, zone, key, value);
+        struct mat_map_hit hit;
+
+        if (mat_map_wants_collect(&map)) {
+            mat_map_collect(&map);
+        }
+        if (next_random(&random) % 3) {
+            assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+            n += !*slot;
+            *slot = value;
+            assert_true(find(&map, zone, &m.key, false, &hit));
+            assert_value(&map, &m, &hit);
+        } else {
+            assert_int_equal(mat_map_remove(&map, zone, &m.key), *slot != 0);
+            n -= *slot != 0;
+            *slot = 0;
+            assert_false(find(&map, zone, &m.key, false, &hit));
+        }
+        assert_int_equal(mat_map_count(&map), n);
+        for (uint32_t i = 0; round % 3000 == 0 && i < 2 * N_KEYS; i++) {
+            uint32_t k = i / 2, z = i % 2;
+
+            if (z && !zoned) {
+                continue;
+            }
+            m = make_mapping(v4, z, k, values[z][k]);
+            assert_int_equal(find(&map, z, &m.key, false, &hit),
+                             values[z][k] != 0);
+            if (values[z][k]) {
+                assert_value(&map, &m, &hit);
+            }
+        }
+    }
+    mat_map_destroy(&map);
+    assert_int_equal(bytes_in_use, 0);
+}
+
+static void
+equals_an_array(void **state)
+{
+    (void) state;
+    check_against_array(true, true);
+    check_against_array(true, false);
+    check_against_array(false, true);
+    check_against_array(false, false);
+}
+
+static void
+grows_to_a_million(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    enum { N = 100000 };        /* Sanitizers are slow. */
+#else
+    enum { N = 1000000 };
+#endif
+
+    (void) state;
+    for (int v4 = 0; v4 < 2; v4++) {
+        uint32_t n = v4 ? N : N / 4;
+        struct mat_map map;
+
+        assert_true(mat_map_init(&map, v4, true, seed, &memory));
+        for (uint32_t i = 0; i < n; i++) {
+            struct mat_mapping m = make_mapping(v4, i % 5, i, i + 1);
+
+            assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+        }
+        mat_map_collect(&map);
+        assert_int_equal(mat_map_count(&map), n);
+        assert_int_equal(mat_map_bytes_retired(&map), 0);
+        /* What docs/design.md promises. */
+        assert_true(mat_map_bytes(&map) <= (size_t) n * (v4 ? 72 : 272));
+        for (uint32_t i = 0; i < n; i++) {
+            struct mat_mapping m = make_mapping(v4, i % 5, i, i + 1);
+            struct mat_map_hit hit;
+
+            assert_true(find(&map, i % 5, &m.key, false, &hit));
+            assert_value(&map, &m, &hit);
+            assert_false(find(&map, 5, &m.key, false, &hit));
+        }
+        mat_map_destroy(&map);
+    }
+    assert_int_equal(bytes_in_use, 0);
+}
+
+static void
+marks_what_was_used(void **state)
+{
+    struct mat_mapping m = make_mapping(true, 1, 5, 6);
+    struct mat_map_hit hit;
+    struct mat_map map;
+
+    (void) state;
+    assert_true(mat_map_init(&map, true, true, seed, &memory));
+    assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+    assert_true(find(&map, 1, &m.key, false, &hit));
+    assert_false(mat_map_mark(&map, 1, &m.key, true));
+    assert_true(find(&map, 1, &m.key, true, &hit));
+    assert_true(mat_map_mark(&map, 1, &m.key, false));
+    assert_true(mat_map_mark(&map, 1, &m.key, true));
+    assert_false(mat_map_mark(&map, 1, &m.key, true));
+    mat_map_destroy(&map);
+}
+
+static void
+walks_over_all(void **state)
+{
+    static uint8_t seen[N_KEYS];
+    struct mat_mapping m;
+    struct mat_map map;
+    uint64_t cursor = 0;
+    uint32_t added = N_KEYS;
+
+    (void) state;
+    assert_true(mat_map_init(&map, true, false, seed, &memory));
+    for (uint32_t i = 0; i < N_KEYS; i++) {
+        m = make_mapping(true, 3, i, i);
+        assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+    }
+    /* Shards grow under the walk. */
+    while (mat_map_next(&map, &cursor, &m)) {
+        uint32_t value = (uint32_t) (m.aux >> 20);
+
+        if (value < N_KEYS) {
+            seen[value]++;
+        }
+        if (added < 4 * N_KEYS) {
+            m = make_mapping(true, 3, added, added);
+            assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+            added++;
+        }
+    }
+    for (uint32_t i = 0; i < N_KEYS; i++) {
+        assert_true(seen[i] >= 1);
+    }
+    mat_map_destroy(&map);
+}
+
+/* A key that moves all the time must not make the map grow. */
+static void
+replacing_takes_no_memory(void **state)
+{
+    struct mat_map map;
+
+    (void) state;
+    for (int v4 = 0; v4 < 2; v4++) {
+        assert_true(mat_map_init(&map, v4, true, seed, &memory));
+        for (uint32_t i = 0; i < 20000; i++) {
+            struct mat_mapping m = make_mapping(v4, 1, 7, i);
+
+            if (mat_map_wants_collect(&map)) {
+                mat_map_collect(&map);
+            }
+            assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+        }
+        assert_true(mat_map_bytes(&map) <= (MAT_MAP_SHARDS + 256) * 64);
+        mat_map_destroy(&map);
+    }
+    assert_int_equal(bytes_in_use, 0);
+}
+
+static bool fails;
+
+static void *
+failing_alloc(size_t size)
+{
+    return fails ? NULL : alloc(size);
+}
+
+static void
+no_memory_changes_nothing(void **state)
+{
+    static const struct mat_map_memory_ops failing = {
+        failing_alloc, release
+    };
+    struct mat_mapping m;
+    struct mat_map map;
+    uint32_t n = 0;
+
+    (void) state;
+    fails = false;
+    assert_true(mat_map_init(&map, true, true, seed, &failing));
+    fails = true;
+    do {
+        m = make_mapping(true, 1, n, n);
+        n++;
+    } while (mat_map_put(&map, &m) == MAT_MAP_OK);
+    assert_true(n > 1);
+    assert_int_equal(mat_map_count(&map), n - 1);
+    for (uint32_t i = 0; i < n; i++) {
+        struct mat_map_hit hit;
+
+        m = make_mapping(true, 1, i, i);
+        assert_int_equal(find(&map, 1, &m.key, false, &hit), i < n - 1);
+    }
+    fails = false;
+    assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+    mat_map_destroy(&map);
+    assert_int_equal(bytes_in_use, 0);
+}
+
+/* Readers beside a writer that inserts, replaces, removes and grows.  A value
+ * is always one of two that belong to its key, and keys that stay are always
+ * found.  Under TSan this also shows that there is no race. */
+
+enum { N_READERS = 2, N_STABLE = 500, N_CHURN = 20000 };
+
+struct arena {
+    struct mat_map map;
+    uint64_t epochs[N_READERS];
+    bool done;
+};
+
+struct reader {
+    struct arena *arena;
+    int index;
+    uint64_t n_found, n_wrong;
+};
+
+static void
+read_some(struct reader *r, uint64_t *random)
+{
+    const struct mat_map *map = &r->arena->map;
+
+    for (int i = 0; i < 32; i++) {
+        uint32_t key = (uint32_t) (next_random(random)
+                                   % (N_STABLE + N_CHURN));
+        struct mat_mapping a = make_mapping(map->is_v4, 9, key, key);
+        struct mat_mapping b = make_mapping(map->is_v4, 9, key,
+                                            key + 1000000);
+        struct mat_map_hit hit;
+
+        if (find(map, 9, &a.key, true, &hit)) {
+            bool is_a = hit.aux == a.aux, is_b = hit.aux == b.aux;
+            const struct mat_mapping *m = is_a ? &a : &b;
+
+            r->n_wrong += !is_a && !is_b;
+            r->n_wrong += (map->is_v4
+                           ? hit.value4 != mat_addr_v4(&m->value)
+                           : memcmp(hit.value6, m->value.b, 16) != 0);
+            r->n_found++;
+        } else {
+            r->n_wrong += key < N_STABLE;
+        }
+    }
+}
+
+static void *
+reader_main(void *reader_)
+{
+    struct reader *r = reader_;
+    uint64_t *epoch = &r->arena->epochs[r->index];
+    uint64_t random = (uint64_t) r->index + 77;
+
+    while (!__atomic_load_n(&r->arena->done, __ATOMIC_ACQUIRE)) {
+        __atomic_fetch_add(epoch, 1, __ATOMIC_ACQ_REL);
+        read_some(r, &random);
+        __atomic_fetch_add(epoch, 1, __ATOMIC_ACQ_REL);
+    }
+    return NULL;
+}
+
+static void
+wait_for_readers(struct arena *arena)
+{
+    for (int i = 0; i < N_READERS; i++) {
+        uint64_t epoch = __atomic_fetch_add(&arena->epochs[i], 0,
+                                            __ATOMIC_ACQ_REL);
+
+        while (epoch & 1
+               && __atomic_load_n(&arena->epochs[i], __ATOMIC_ACQUIRE)
+                  == epoch) {
+            continue;
+        }
+    }
+}
+
+static void
+put_stable(struct arena *arena, bool v4, uint32_t shift)
+{
+    for (uint32_t i = 0; i < N_STABLE; i++) {
+        struct mat_mapping m = make_mapping(v4, 9, i, i + shift);
+
+        assert_int_equal(mat_map_put(&arena->map, &m), MAT_MAP_OK);
+    }
+}
+
+static void
+check_with_readers(bool v4)
+{
+    struct arena *arena = calloc(1, sizeof *arena);
+    struct reader readers[N_READERS];
+    pthread_t threads[N_READERS];
+    uint64_t n_found = 0;
+
+    assert_true(mat_map_init(&arena->map, v4, true, seed, &memory));
+    put_stable(arena, v4, 0);
+    for (int i = 0; i < N_READERS; i++) {
+        readers[i] = (struct reader) { .arena = arena, .index = i };
+        pthread_create(&threads[i], NULL, reader_main, &readers[i]);
+    }
+    for (int round = 0; round < 6; round++) {
+        put_stable(arena, v4, round % 2 ? 0 : 1000000);
+        for (uint32_t i = 0; i < N_CHURN; i++) {
+            struct mat_mapping m = make_mapping(v4, 9, N_STABLE + i,
+                                                N_STABLE + i);
+
+            if (round % 2) {
+                mat_map_remove(&arena->map, 9, &m.key);
+            } else {
+                assert_int_equal(mat_map_put(&arena->map, &m), MAT_MAP_OK);
+            }
+            if (i % 100 == 0) {
+                wait_for_readers(arena);
+                mat_map_collect(&arena->map);
+            }
+        }
+        wait_for_readers(arena);
+        mat_map_collect(&arena->map);
+    }
+    __atomic_store_n(&arena->done, true, __ATOMIC_RELEASE);
+    for (int i = 0; i < N_READERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(readers[i].n_wrong, 0);
+        n_found += readers[i].n_found;
+    }
+    assert_true(n_found > 0);
+    mat_map_destroy(&arena->map);
+    free(arena);
+}
+
+static void
+readers_see_whole_values(void **state)
+{
+    (void) state;
+    check_with_readers(true);
+    check_with_readers(false);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_an_array),
+        cmocka_unit_test(grows_to_a_million),
+        cmocka_unit_test(marks_what_was_used),
+        cmocka_unit_test(walks_over_all),
+        cmocka_unit_test(replacing_takes_no_memory),
+        cmocka_unit_test(no_memory_changes_nothing),
+        cmocka_unit_test(readers_see_whole_values),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
