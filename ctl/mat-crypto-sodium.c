@@ -95,6 +95,6 @@ mat_sodium_crypto(struct mat_sodium_identity *identity)
         .verify = do_verify,
         .shared = do_shared,
         .seal = do_seal,
-        .open = do_open
+        .unseal = do_open
     };
 }

@@ -53,3 +53,4 @@ lib_libmat_a_SOURCES = \
 	lib/mat-verdict.h \
 	lib/mat-word.c \
 	lib/mat-word.h
+include lib/gossip.mk

@@ -132,6 +132,6 @@ mat_channel_open(const struct mat_crypto *crypto,
         .left = size - head_size - MAT_TAG_SIZE
     };
     make_nonce(head, receiver, nonce);
-    return crypto->open(crypto->aux, key, nonce, datagram, head_size,
+    return crypto->unseal(crypto->aux, key, nonce, datagram, head_size,
                         datagram + head_size, body->left);
 }

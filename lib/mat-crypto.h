@@ -39,11 +39,11 @@ struct mat_crypto {
                    uint8_t secret[MAT_SECRET_SIZE]);
 
     /* Authenticated encryption in place.  seal() appends MAT_TAG_SIZE bytes
-     * to the 'size' bytes of 'text'; open() takes 'size' without them. */
+     * to the 'size' bytes of 'text'; unseal() takes 'size' without them. */
     void (*seal)(void *aux, const uint8_t key[MAT_SECRET_SIZE],
                  const uint8_t nonce[MAT_NONCE_SIZE],
                  const void *ad, size_t ad_size, uint8_t *text, size_t size);
-    bool (*open)(void *aux, const uint8_t key[MAT_SECRET_SIZE],
+    bool (*unseal)(void *aux, const uint8_t key[MAT_SECRET_SIZE],
                  const uint8_t nonce[MAT_NONCE_SIZE],
                  const void *ad, size_t ad_size, uint8_t *text, size_t size);
 };

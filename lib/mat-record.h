@@ -35,7 +35,7 @@
 #include "mat-addr.h"
 
 enum mat_type {
-    MAT_TYPE_HOST = 1,          /* A host: its address, MTU, zones, identity. */
+    MAT_TYPE_HOST = 1,          /* A host: address, MTU, zones, identity. */
     MAT_TYPE_POOL,              /* Prefix that a host takes its MoAs from. */
     MAT_TYPE_REVOKE,            /* A certificate that counts no longer. */
     MAT_TYPE_VMN,               /* The VMN with this HoA is live here. */

@@ -127,7 +127,7 @@ mat_recorder_next(const uint8_t *recording, size_t size, size_t *cursor,
     r.left = size - *cursor;
     entry->size = mat_get_u32(&r);
     entry->now_us = (int64_t) mat_get_u64(&r);
-    entry->kind = (enum mat_recorder_kind) mat_get_u8(&r);
+    entry->kind = mat_get_u8(&r);
     entry->data = mat_get_bytes(&r, entry->size);
     *cursor = size - r.left;
     return !r.bad;

@@ -10,8 +10,8 @@
  * waits for the list to travel.  mat-correspond.c keeps the lists.
  *
  * A claim made without knowledge of the latest one (after the loss of a disk,
- * a restore, in a partition) has too low a version, so a ghost may beat it.  So
- * whoever loses a VMN while its port is live challenges the winner, which
+ * a restore, in a partition) has too low a version, so a ghost may beat it.
+ * So whoever loses a VMN while its port is live challenges the winner, which
  * concedes unless it has the VM on a live port itself.  A winner that is dead
  * does not answer: then the challenger takes over.  Before it is declared dead
  * it may just be slow, so the challenger waits for that. */

@@ -140,7 +140,7 @@ sim_identity_init(struct sim_identity *identity, uint64_t number, bool real)
         .crypto = {
             .aux = identity, .hash = fake_hash, .sign = fake_sign,
             .verify = fake_verify, .shared = fake_shared, .seal = fake_seal,
-            .open = fake_open
+            .unseal = fake_open
         }
     };
     if (real) {

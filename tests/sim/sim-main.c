@@ -41,7 +41,7 @@ main(int argc, char *argv[])
             runs = strtoull(optarg, NULL, 0);
             break;
         case OPT_HOSTS:
-            hosts = atoi(optarg);
+            hosts = (int) strtol(optarg, NULL, 0);
             break;
         case OPT_REAL:
             real = true;

@@ -38,7 +38,8 @@ test_replay_window(void **state)
     enum { W = MAT_REPLAY_WINDOW };
     static const struct { uint64_t counter; bool good; } steps[] = {
         { 0, false }, { 1, true }, { 1, false }, { 3, true }, { 2, true },
-        { 2, false }, { 3, false }, { W, true }, { 4, false }, { 64, true }, { 64, false },
+        { 2, false }, { 3, false }, { W, true }, { 4, false },
+        { 64, true }, { 64, false },
         { 2 * W, true }, { 2 * W, false }, { 2 * W - 1, true },
         { W + 64, true }, { W + 64, false }, { W, false }, { W - 1, false },
         { 100 * W, true }, { 2 * W + 1, false }, { 99 * W + 64, true },

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attackers: replay, theft, revoked and expired certificates. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "mat-mem.h"
+#include "sim-story.h"
+
+/* A translator rewrites source addresses: refused, with a reason. */
+static void
+test_address_translation_is_refused(void **state)
+{
+    struct sim_event event = { .kind = SIM_DATAGRAM };
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 3, 3);
+    s.is_capturing = true;
+    sim_run(&s, 60 * SIM_S);
+    s.is_capturing = false;
+    for (size_t i = 0; i < s.n_captured; i++) {
+        event = s.captured[i];
+        event.kind = SIM_DATAGRAM;
+        event.from.port++;
+        event.at_us = s.now_us;
+        event.data = mat_xmalloc(event.size);
+        memcpy(event.data, s.captured[i].data, event.size);
+        sim_push_event(&s, &event);
+    }
+    sim_run(&s, SIM_S);
+    assert_true(counted(&s, MAT_C_DROP_TRANSLATED) > 0);
+    sim_settle(&s, 20 * SIM_S);
+    sim_destroy(&s);
+}
+
+static void
+test_replayed_datagrams_change_nothing(void **state)
+{
+    struct sim_event event = { .kind = SIM_DATAGRAM };
+    uint64_t before, replays;
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 4, 4);
+    s.is_capturing = true;
+    for (int i = 0; i < 40; i++) {
+        sim_vm_move(&s, 0, i % 3 + 1);
+        sim_run(&s, 200 * SIM_MS);
+    }
+    s.is_capturing = false;
+    replays = counted(&s, MAT_C_DROP_REPLAY);
+    before = s.n_captured;
+    assert_true(before > 10);
+    for (size_t i = 0; i < s.n_captured; i++) {
+        event = s.captured[i];
+        event.kind = SIM_DATAGRAM;
+        event.at_us = s.now_us;
+        event.data = mat_xmalloc(event.size);
+        memcpy(event.data, s.captured[i].data, event.size);
+        sim_push_event(&s, &event);
+    }
+    sim_run(&s, 10);
+    assert_int_equal(counted(&s, MAT_C_DROP_REPLAY) - replays, before);
+    expect_owner_everywhere(&s, 0, s.vms[0].host);
+    sim_destroy(&s);
+}
+
+static void
+test_a_rogue_with_a_good_key_steals_nothing(void **state)
+{
+    struct mat_call call = { .kind = MAT_REC_CLAIM };
+    struct sim s = { .real_crypto = true };
+
+    (void) state;
+    sim_init(&s, 1, 4, 4);
+    s.hosts[3].is_rogue = true;
+    sim_host_certify(&s, &s.hosts[3], true, 1);
+    sim_host_start_all(&s);
+    for (int i = 0; i < 3; i++) {
+        sim_vm_create(&s, i, i);
+    }
+    sim_run(&s, 5 * SIM_S);
+    call.key = s.vms[0].key;
+    call.addr = sim_take_moa(&s, &s.hosts[3]);
+    sim_call(&s, &s.hosts[3], &call);
+    call.kind = MAT_REC_PREPARE;
+    call.key = s.vms[1].key;
+    sim_call(&s, &s.hosts[3], &call);
+    sim_run(&s, 10 * SIM_S);
+    expect_owner_everywhere(&s, 0, 0);
+    assert_true(counted(&s, MAT_C_REFUSE_RIGHT) > 0);
+    sim_destroy(&s);
+}
+
+static void
+test_a_revoked_host_is_shut_out(void **state)
+{
+    uint8_t claim[MAT_WIRE_DATAGRAM_MAX];
+    struct sim s = { .real_crypto = true };
+    size_t n;
+
+    (void) state;
+    sim_init(&s, 1, 5, 5);
+    sim_host_start_all(&s);
+    for (int i = 0; i < 5; i++) {
+        sim_vm_create(&s, i, i);
+    }
+    sim_run(&s, 5 * SIM_S);
+    n = mat_gossip_make_revocation(&s.cluster.crypto, s.hosts[4].id, 1,
+                                   claim);
+    assert_true(mat_gossip_revoke(s.hosts[0].engine, s.now_us, claim, n));
+    sim_host_drain(&s, &s.hosts[0]);
+    sim_run(&s, SIM_S);
+    sim_vm_move(&s, 0, 4);
+    sim_run(&s, 5 * SIM_S);
+    for (int i = 0; i < 4; i++) {
+        expect_owner(&s, i, 0, 0);
+        assert_false(mat_gossip_is_reachable(s.hosts[i].engine,
+                                             s.hosts[4].id));
+    }
+    assert_true(counted(&s, MAT_C_DROP_REVOKED) > 0);
+    /* A new certificate with a higher serial lets it in again. */
+    sim_host_stop(&s, 4, true);
+    sim_host_certify(&s, &s.hosts[4], false, 2);
+    sim_host_start(&s, 4);
+    sim_run(&s, 5 * SIM_S);
+    sim_settle(&s, 30 * SIM_S);
+    expect_owner_everywhere(&s, 0, 4);
+    sim_destroy(&s);
+}
+
+static void
+test_an_expired_certificate_ends(void **state)
+{
+    struct mat_call call = { .kind = MAT_REC_WALL };
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 3, 3);
+    call.wall_s = s.wall_s + 366 * 86400;
+    sim_call(&s, &s.hosts[0], &call);
+    sim_vm_move(&s, 1, 2);
+    sim_run(&s, SIM_S);
+    expect_owner(&s, 0, 1, 1);
+    assert_false(mat_gossip_is_reachable(s.hosts[0].engine, s.hosts[1].id));
+    call.wall_s = s.wall_s;     /* The clock was wrong. */
+    sim_call(&s, &s.hosts[0], &call);
+    sim_settle(&s, 30 * SIM_S);
+    sim_destroy(&s);
+}
+
+static void
+test_join_keys_rotate(void **state)
+{
+    uint8_t keys[2][MAT_SECRET_SIZE];
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 4, 4);
+    memset(keys[0], 'n', sizeof keys[0]);
+    memset(keys[1], 'j', sizeof keys[1]);
+    for (int i = 0; i < 3; i++) {
+        mat_gossip_set_join_keys(s.hosts[i].engine,
+                                 (const uint8_t (*)[MAT_SECRET_SIZE]) keys);
+    }
+    sim_host_stop(&s, 3, true);
+    sim_host_start(&s, 3);      /* Still with the old one. */
+    sim_run(&s, 3 * SIM_S);
+    mat_gossip_set_join_keys(s.hosts[3].engine,
+                             (const uint8_t (*)[MAT_SECRET_SIZE]) keys);
+    sim_settle(&s, 20 * SIM_S);
+    sim_destroy(&s);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_address_translation_is_refused),
+        cmocka_unit_test(test_replayed_datagrams_change_nothing),
+        cmocka_unit_test(test_a_rogue_with_a_good_key_steals_nothing),
+        cmocka_unit_test(test_a_revoked_host_is_shut_out),
+        cmocka_unit_test(test_an_expired_certificate_ends),
+        cmocka_unit_test(test_join_keys_rotate)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
