@@ -411,7 +411,9 @@ take_replaced(struct mat_gossip *g)
 static bool
 is_wanted(const struct mat_gossip *g, const struct mat_claim *claim)
 {
+    /* Of other zones only what this host itself is said to have claimed. */
     return (claim->key.zone == MAT_ZONE_ALL
+            || claim->version.host == g->config.id
             || mat_vmn_wants_zone(g, claim->key.zone));
 }
 
@@ -587,6 +589,24 @@ mat_stage_host(struct mat_gossip *g)
 
 /* Slow rounds over everything. */
 
+enum {
+    SWEEP_ROUND_S = 16,
+    GHOST_TELLERS = 4           /* Hosts that tell of a ghost, about. */
+};
+
+/* A claim of a living host that does not have the zone is a ghost, of which
+ * that host does not hear by spread or repair: some others tell it. */
+static void
+tell_of_ghost(struct mat_gossip *g, const struct mat_member *owner,
+              const struct mat_claim *claim)
+{
+    if (!mat_member_has_zone(owner, claim->key.zone)
+        && mat_rng_below(&g->rng, (uint32_t) g->n_in_state[MAT_MEMBER_ALIVE])
+           < GHOST_TELLERS) {
+        mat_push_to(g, owner->id, claim);
+    }
+}
+
 static void
 sweep_claim(struct mat_gossip *g, const struct mat_claim *claim)
 {
@@ -600,6 +620,7 @@ sweep_claim(struct mat_gossip *g, const struct mat_claim *claim)
     }
     if (m && m->state < MAT_MEMBER_DEAD) {
         mat_store_hide(&g->store, &key, false);
+        tell_of_ghost(g, m, claim);
     } else if (!m || g->now_us - m->since_us > record_us) {
         mat_count(g, MAT_C_EXPIRED_RECORDS);
         output_apply(g, NULL, claim);
@@ -635,12 +656,11 @@ mat_accept_sweep_members(struct mat_gossip *g)
     }
 }
 
-/* Once a second: a 64th of the records, and at each round's end the
- * members. */
+/* Once a second: a part of the records, and at each round's end the members. */
 void
 mat_accept_sweep(struct mat_gossip *g)
 {
-    size_t n = ((size_t) 1 << g->store.bits) / 64 + 1;
+    size_t n = ((size_t) 1 << g->store.bits) / SWEEP_ROUND_S + 1;
 
     mat_timer_set(g, &g->sweep, MAT_TIMER_SWEEP, 1000000);
     while (n--) {

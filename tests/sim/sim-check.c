@@ -172,12 +172,49 @@ digests_agree(struct sim *s, uint32_t zone, char *why, size_t size)
     return true;
 }
 
+/* Whether the owner of 'vm' has seen its port go, but has not been told that
+ * it was destroyed: it may have moved to a host that died.  What to do then is
+ * for the agent to decide. */
+static bool
+is_missing(struct sim *s, int vm, uint64_t owner)
+{
+    const struct sim_host *host = &s->hosts[sim_host_of_id(s, owner)];
+    const struct mat_vmn *vmn = (host->is_up
+                                 ? mat_vmn_find(host->engine,
+                                                &s->vms[vm].key)
+                                 : NULL);
+
+    return !host->is_up || (vmn && !vmn->port_live);
+}
+
+/* What was destroyed, or went down with its host, is live nowhere. */
+static bool
+vm_is_gone(struct sim *s, int vm, char *why, size_t size)
+{
+    for (int i = 0; i < s->n_hosts; i++) {
+        const struct sim_host *host = &s->hosts[i];
+
+        if (host->is_up && host->entries && !host->is_rogue
+            && host->entries[vm].is_live
+            && !is_missing(s, vm, host->entries[vm].owner)) {
+            snprintf(why, size, "h%d: vm%d is on h%d, but is no more", i, vm,
+                     sim_host_of_id(s, host->entries[vm].owner));
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 vm_is_known(struct sim *s, int vm, char *why, size_t size)
 {
     const struct sim_vm *v = &s->vms[vm];
 
-    if (v->host < 0 || v->is_doubled || !s->hosts[v->host].is_up) {
+    if (v->is_doubled) {
+        return true;
+    } else if (v->host < 0 && v->port_host < 0) {
+        return vm_is_gone(s, vm, why, size);
+    } else if (v->host < 0 || !s->hosts[v->host].is_up) {
         return true;
     }
     for (int i = 0; i < s->n_hosts; i++) {

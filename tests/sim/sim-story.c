@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "mat-mem.h"
+
 /* A quiet cluster where all know each other and VM i runs on host i. */
 void
 given_cluster(struct sim *s, int n_hosts, int n_vms)
@@ -16,6 +18,15 @@ given_cluster(struct sim *s, int n_hosts, int n_vms)
     sim_run(s, 5 * SIM_S);
     sim_settle(s, 30 * SIM_S);
     s->n_trace = 0;
+}
+
+void
+without_direct_spread(struct sim *s)
+{
+    for (int i = 0; i < s->n_hosts; i++) {
+        s->hosts[i].engine->config.tuning.spread_direct = 0;
+        s->hosts[i].engine->config.tuning.spread_fanout = 2;
+    }
 }
 
 void
@@ -94,6 +105,25 @@ expect_owner_everywhere(struct sim *s, int vm, int owner)
             expect_owner(s, i, vm, owner);
         }
     }
+}
+
+void
+replay_captured(struct sim *s, int host)
+{
+    s->is_capturing = false;
+    for (size_t i = 0; i < s->n_captured; i++) {
+        struct sim_event event = s->captured[i];
+
+        if (host >= 0 && event.host != host) {
+            continue;
+        }
+        event.kind = SIM_DATAGRAM;
+        event.at_us = s->now_us;
+        event.data = mat_xmalloc(event.size);
+        memcpy(event.data, s->captured[i].data, event.size);
+        sim_push_event(s, &event);
+    }
+    sim_run(s, 10);
 }
 
 uint64_t

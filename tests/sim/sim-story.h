@@ -14,6 +14,8 @@ enum { ONE_WAY_US = 200 };      /* Between any two hosts. */
 
 /* A quiet cluster where all know each other and VM i runs on host i. */
 void given_cluster(struct sim *s, int n_hosts, int n_vms);
+/* From now on news goes by the tree, even in a small cluster. */
+void without_direct_spread(struct sim *s);
 void all_talk_with(struct sim *s, int vm);
 void expect_at(struct sim *s, int64_t start, const char *line, int64_t at_us);
 void expect_by(struct sim *s, int64_t start, const char *line, int64_t by_us);
@@ -21,6 +23,8 @@ void expect_never(struct sim *s, const char *line);
 void expect_owner(struct sim *s, int host, int vm, int owner);
 /* ... that has the zone, and is honest. */
 void expect_owner_everywhere(struct sim *s, int vm, int owner);
+/* Sends what was captured once more, to one host or (-1) to all. */
+void replay_captured(struct sim *s, int host);
 uint64_t counted(struct sim *s, enum mat_counter counter);
 
 #endif /* sim-story.h */

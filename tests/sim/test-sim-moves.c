@@ -16,6 +16,7 @@ test_a_hinted_move_reaches_all_in_one_delay(void **state)
 
     (void) state;
     given_cluster(&s, 8, 8);
+    without_direct_spread(&s);
     all_talk_with(&s, 0);
     sim_vm_prepare(&s, 0, 1);
     sim_run(&s, 50 * SIM_MS);
@@ -44,7 +45,7 @@ test_without_hint_the_old_owner_passes_it_on(void **state)
 
     (void) state;
     given_cluster(&s, 8, 8);
-    s.tuning.spread_direct = 0;
+    without_direct_spread(&s);
     all_talk_with(&s, 0);
     start = s.now_us;
     sim_vm_move(&s, 0, 1);

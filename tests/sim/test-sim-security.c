@@ -38,7 +38,6 @@ test_address_translation_is_refused(void **state)
 static void
 test_replayed_datagrams_change_nothing(void **state)
 {
-    struct sim_event event = { .kind = SIM_DATAGRAM };
     uint64_t before, replays;
     struct sim s;
 
@@ -49,21 +48,74 @@ test_replayed_datagrams_change_nothing(void **state)
         sim_vm_move(&s, 0, i % 3 + 1);
         sim_run(&s, 200 * SIM_MS);
     }
-    s.is_capturing = false;
     replays = counted(&s, MAT_C_DROP_REPLAY);
     before = s.n_captured;
     assert_true(before > 10);
-    for (size_t i = 0; i < s.n_captured; i++) {
-        event = s.captured[i];
-        event.kind = SIM_DATAGRAM;
-        event.at_us = s.now_us;
-        event.data = mat_xmalloc(event.size);
-        memcpy(event.data, s.captured[i].data, event.size);
-        sim_push_event(&s, &event);
-    }
-    sim_run(&s, 10);
+    replay_captured(&s, -1);
     assert_int_equal(counted(&s, MAT_C_DROP_REPLAY) - replays, before);
     expect_owner_everywhere(&s, 0, s.vms[0].host);
+    sim_destroy(&s);
+}
+
+/* What was said to a host in its earlier life means nothing to it now. */
+static void
+test_replay_to_the_next_life_is_refused(void **state)
+{
+    uint64_t dropped, n = 0;
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 4, 4);
+    s.is_capturing = true;
+    sim_run(&s, 60 * SIM_S);
+    s.is_capturing = false;
+    sim_host_stop(&s, 1, true);
+    sim_host_start(&s, 1);
+    sim_run(&s, 5 * SIM_S);
+    for (size_t i = 0; i < s.n_captured; i++) {
+        n += s.captured[i].host == 1;
+    }
+    assert_true(n > 3);
+    dropped = mat_gossip_counter(s.hosts[1].engine, MAT_C_DROP_UNOPENED);
+    replay_captured(&s, 1);
+    assert_int_equal(mat_gossip_counter(s.hosts[1].engine,
+                                        MAT_C_DROP_UNOPENED) - dropped, n);
+    sim_destroy(&s);
+}
+
+/* A member makes up a claim of another host and passes it on. */
+static void
+test_a_relay_cannot_forge(void **state)
+{
+    struct sim s = { .real_crypto = true };
+    uint8_t body[MAT_VMN_BODY_SIZE];
+    struct mat_claim forged, *leaf = &forged;
+    const struct mat_claim *claim = &forged;
+    struct mat_gossip *g;
+    struct mat_tree tree;
+
+    (void) state;
+    sim_init(&s, 1, 4, 4);
+    sim_host_start_all(&s);
+    for (int i = 0; i < 4; i++) {
+        sim_vm_create(&s, i, i);
+    }
+    sim_run(&s, 5 * SIM_S);
+    g = s.hosts[3].engine;
+    forged = *mat_gossip_find(g, &s.vms[0].key);
+    mat_vmn_body(body, &s.vms[0].moa, &s.vms[1].mac);
+    forged.body = body;
+    forged.version.seq++;
+    mat_tree_sign(&tree, &s.hosts[3].identity.crypto, &leaf, 1);
+    mat_claim_seal_sum(&forged);
+    mat_reply_claims(g, mat_peer_get(g, mat_member_find(g, s.hosts[2].id)),
+                     &claim, 1, true);
+    sim_host_drain(&s, &s.hosts[3]);
+    sim_run(&s, SIM_S);
+    assert_int_equal(mat_gossip_counter(s.hosts[2].engine,
+                                        MAT_C_REFUSE_SIGNATURE), 1);
+    assert_int_equal(sim_entry(&s, 2, 0)->version.seq + 1,
+                     forged.version.seq);
     sim_destroy(&s);
 }
 
@@ -180,6 +232,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address_translation_is_refused),
         cmocka_unit_test(test_replayed_datagrams_change_nothing),
+        cmocka_unit_test(test_replay_to_the_next_life_is_refused),
+        cmocka_unit_test(test_a_relay_cannot_forge),
         cmocka_unit_test(test_a_rogue_with_a_good_key_steals_nothing),
         cmocka_unit_test(test_a_revoked_host_is_shut_out),
         cmocka_unit_test(test_an_expired_certificate_ends),
