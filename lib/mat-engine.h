@@ -439,7 +439,7 @@ uint64_t mat_post(struct mat_gossip *, struct mat_peer *, uint8_t type,
                   const struct mat_writer *payload, bool is_urgent);
 void mat_peer_ack(struct mat_gossip *, struct mat_peer *, uint64_t counter);
 void mat_peer_hello(struct mat_gossip *, const struct mat_endpoint *,
-                    bool want, const struct mat_claim *ghost);
+                    bool want, int join_key, const struct mat_claim *ghost);
 void mat_peer_introduce(struct mat_gossip *);
 void mat_peer_flush(struct mat_gossip *);
 void mat_peer_destroy_all(struct mat_gossip *);

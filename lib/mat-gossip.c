@@ -238,7 +238,7 @@ knock_at_seeds(struct mat_gossip *g)
     mat_stage_flush(g);
     for (size_t i = 0; i < g->config.n_seeds; i++) {
         if (!mat_endpoint_equal(&g->config.seeds[i], &g->config.endpoint)) {
-            mat_peer_hello(g, &g->config.seeds[i], true, NULL);
+            mat_peer_hello(g, &g->config.seeds[i], true, 0, NULL);
         }
     }
 }
@@ -422,13 +422,14 @@ greet(struct mat_gossip *g, struct mat_peer *peer,
         }
         peer->hello_us = g->now_us;
     }
-    mat_peer_hello(g, to, true, NULL);
+    mat_peer_hello(g, to, true, 0, NULL);
 }
 
-/* A host greets: it says where and who it is. */
+/* A host greets: it says where and who it is.  The answer is sealed by the
+ * join key that it used: it may not have the newer one yet. */
 static void
 accept_hello(struct mat_gossip *g, const struct mat_endpoint *from,
-             const struct mat_claim *claim, bool want)
+             const struct mat_claim *claim, bool want, int join_key)
 {
     struct mat_host_info info;
     enum mat_merge merge;
@@ -452,14 +453,14 @@ accept_hello(struct mat_gossip *g, const struct mat_endpoint *from,
         mat_sync_with(g, mat_peer_get(g, m));
     }
     if (want || merge == MAT_MERGE_OLDER) {
-        mat_peer_hello(g, from, false,
+        mat_peer_hello(g, from, false, join_key,
                        merge == MAT_MERGE_OLDER ? m->host : NULL);
     }
 }
 
 static bool
 receive_introduction(struct mat_gossip *g, const struct mat_endpoint *from,
-                     uint64_t sender, struct mat_reader *r)
+                     uint64_t sender, int join_key, struct mat_reader *r)
 {
     struct mat_claims_head head = mat_get_claims_head(r);
     const uint8_t *signature = NULL;
@@ -470,7 +471,8 @@ receive_introduction(struct mat_gossip *g, const struct mat_endpoint *from,
         || claim.key.type != MAT_TYPE_HOST || claim.version.host != sender) {
         return false;
     }
-    accept_hello(g, from, &claim, (head.flags & MAT_CLAIMS_WANT_HELLO) != 0);
+    accept_hello(g, from, &claim, (head.flags & MAT_CLAIMS_WANT_HELLO) != 0,
+                 join_key);
     if (!r->left) {
         return true;
     }
@@ -490,21 +492,24 @@ receive_hello(struct mat_gossip *g, const struct mat_endpoint *from,
 {
     uint8_t copy[MAT_WIRE_DATAGRAM_MAX];
     struct mat_reader body, payload;
+    int join_key = 0;
     uint8_t type;
 
     memcpy(copy, data, size);
     if (!mat_channel_open(&g->config.crypto, g->config.join_keys[0], head, 0,
-                          data, size, &body)
-        && !mat_channel_open(&g->config.crypto, g->config.join_keys[1], head,
-                             0, copy, size, &body)) {
-        mat_count(g, MAT_C_DROP_UNOPENED);
-        return;
+                          data, size, &body)) {
+        join_key = 1;
+        if (!mat_channel_open(&g->config.crypto, g->config.join_keys[1], head,
+                              0, copy, size, &body)) {
+            mat_count(g, MAT_C_DROP_UNOPENED);
+            return;
+        }
     }
     if (!mat_get_message(&body, &type, &payload) || type != MAT_MSG_CLAIMS) {
         mat_count(g, MAT_C_DROP_MESSAGE);
         return;
     }
-    if (!receive_introduction(g, from, head->sender, &payload)) {
+    if (!receive_introduction(g, from, head->sender, join_key, &payload)) {
         mat_count(g, MAT_C_DROP_MESSAGE);
     }
 }

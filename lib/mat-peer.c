@@ -353,11 +353,12 @@ mat_peer_flush(struct mat_gossip *g)
     }
 }
 
-/* Says who and where this host is.  'ghost', unless null, is what the cluster
- * remembers of the receiver, who seems to have forgotten it. */
+/* Says who and where this host is, sealed by the first or second join key.
+ * 'ghost', unless null, is what the cluster remembers of the receiver, who
+ * seems to have forgotten it. */
 void
 mat_peer_hello(struct mat_gossip *g, const struct mat_endpoint *to, bool want,
-               const struct mat_claim *ghost)
+               int join_key, const struct mat_claim *ghost)
 {
     uint8_t datagram[MAT_WIRE_DATAGRAM_MAX];
     struct mat_datagram_head head = {
@@ -394,7 +395,8 @@ mat_peer_hello(struct mat_gossip *g, const struct mat_endpoint *to, bool want,
     put_message(&body, MAT_MSG_CLAIMS, &w);
     MAT_ASSERT(!w.overflow && !body.overflow);
     send(g, to, datagram, mat_channel_seal(&g->config.crypto,
-                                           g->config.join_keys[0], &head, 0,
+                                           g->config.join_keys[join_key],
+                                           &head, 0,
                                            datagram, body.n));
 }
 
@@ -408,7 +410,7 @@ mat_peer_introduce(struct mat_gossip *g)
         struct mat_member *m = mat_member_random(g, MAT_ZONE_ALL, 0);
 
         if (m && mat_peer_key(g, mat_peer_get(g, m))) {
-            mat_peer_hello(g, &m->peer->endpoint, true, NULL);
+            mat_peer_hello(g, &m->peer->endpoint, true, 0, NULL);
         }
     }
 }

@@ -17,3 +17,4 @@ LDADD += tests/fuzz/libreplay.a
 endif
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/regress
+include tests/fuzz/gossip.mk

@@ -45,3 +45,19 @@ check-sim: tests/sim/sim
 		$(if $(CRYPTO),--real-crypto) $(if $(VERBOSE),--verbose)
 replay: tests/sim/sim
 	tests/sim/sim --replay=$(FILE)
+
+# Not in "make check", for it takes minutes.  MUTANTS='name' for some.
+.PHONY: check-mutants
+check-mutants: tests/sim/sim tests/sim/test-sim-members \
+		tests/sim/test-sim-moves tests/sim/test-sim-security \
+		tests/unit/test-mat-security tests/unit/test-mat-store
+	CC='$(CC)' $(PYTHON3) -B $(srcdir)/tests/sim/mutants.py $(srcdir) . \
+		$(if $(MUTANTS),'$(MUTANTS)')
+EXTRA_DIST += tests/sim/mutants.py
+
+# The model, also in "make check".
+script_tests += tests/model/check.sh
+EXTRA_DIST += tests/model/move.pml
+.PHONY: check-model
+check-model:
+	top_srcdir='$(top_srcdir)' CC='$(CC)' sh $(srcdir)/tests/model/check.sh

@@ -21,6 +21,7 @@ test_an_agent_that_forgot_renews_its_claims(void **state)
     }
     sim_host_stop(&s, 2, false);
     sim_run(&s, SIM_S);
+    s.vms[2].moa = sim_take_moa(&s, &s.hosts[2]);       /* Another one. */
     sim_host_start(&s, 2);
     sim_run(&s, 2 * SIM_S);
     assert_true(s.hosts[2].disk_generation > 1);
@@ -45,6 +46,37 @@ test_ghosts_of_a_restarted_host_are_ended(void **state)
     }
     assert_true(counted(&s, MAT_C_GHOSTS) > 0);
     sim_settle(&s, 10 * SIM_S);
+    sim_destroy(&s);
+}
+
+/* A host that hears of an end late must not keep it alive in the others. */
+static void
+test_ended_claims_are_forgotten_by_all(void **state)
+{
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 4, 8);
+    for (int i = 0; i < 3; i++) {
+        sim_block(&s.hosts[3], i, true, true);
+    }
+    sim_vm_destroy(&s, 0);
+    sim_run(&s, 250 * SIM_S);
+    sim_heal(&s);
+    sim_run(&s, 20 * SIM_S);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(mat_gossip_find(s.hosts[i].engine,
+                                         &s.vms[0].key)->state,
+                         MAT_CLAIM_GONE);
+    }
+    sim_run(&s, 350 * SIM_S);
+    for (int i = 0; i < 3; i++) {
+        assert_null(mat_gossip_find(s.hosts[i].engine, &s.vms[0].key));
+    }
+    assert_non_null(mat_gossip_find(s.hosts[3].engine, &s.vms[0].key));
+    sim_run(&s, 300 * SIM_S);
+    assert_null(mat_gossip_find(s.hosts[3].engine, &s.vms[0].key));
+    sim_settle(&s, SIM_S);
     sim_destroy(&s);
 }
 
@@ -225,6 +257,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_agent_that_forgot_renews_its_claims),
         cmocka_unit_test(test_ghosts_of_a_restarted_host_are_ended),
+        cmocka_unit_test(test_ended_claims_are_forgotten_by_all),
         cmocka_unit_test(test_death_is_detected_and_records_stay),
         cmocka_unit_test(test_records_of_the_dead_time_out_at_last),
         cmocka_unit_test(test_a_suspicion_of_the_living_is_refuted),

@@ -135,6 +135,7 @@ test_moves_there_and_back_are_not_contested(void **state)
         sim_vm_move(&s, 0, i % 2 ? 0 : 1);
         sim_run(&s, 300 * SIM_MS);
         expect_owner_everywhere(&s, 0, i % 2 ? 0 : 1);
+        assert_int_equal(sim_entry(&s, 3, 0)->version.epoch, 2 + i);
     }
     assert_int_equal(counted(&s, MAT_C_CONTESTED), 0);
     expect_never(&s, "frozen");

@@ -114,6 +114,14 @@ test_a_relay_cannot_forge(void **state)
     sim_run(&s, SIM_S);
     assert_int_equal(mat_gossip_counter(s.hosts[2].engine,
                                         MAT_C_REFUSE_SIGNATURE), 1);
+    /* Nor with a signature that has been seen to be good. */
+    forged.signature = mat_gossip_find(g, &s.vms[0].key)->signature;
+    mat_reply_claims(g, mat_peer_get(g, mat_member_find(g, s.hosts[2].id)),
+                     &claim, 1, true);
+    sim_host_drain(&s, &s.hosts[3]);
+    sim_run(&s, SIM_S);
+    assert_int_equal(mat_gossip_counter(s.hosts[2].engine,
+                                        MAT_C_REFUSE_SIGNATURE), 2);
     assert_int_equal(sim_entry(&s, 2, 0)->version.seq + 1,
                      forged.version.seq);
     sim_destroy(&s);
@@ -220,6 +228,8 @@ test_join_keys_rotate(void **state)
     sim_host_stop(&s, 3, true);
     sim_host_start(&s, 3);      /* Still with the old one. */
     sim_run(&s, 3 * SIM_S);
+    assert_int_equal(mat_gossip_n_members(s.hosts[3].engine,
+                                          MAT_MEMBER_ALIVE), 3);
     mat_gossip_set_join_keys(s.hosts[3].engine,
                              (const uint8_t (*)[MAT_SECRET_SIZE]) keys);
     sim_settle(&s, 20 * SIM_S);

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
+fuzz_targets += \
+	tests/fuzz/fuzz-mat-gossip \
+	tests/fuzz/fuzz-mat-wire
