@@ -53,3 +53,14 @@ bench-update: all ovs-base bench/bench-update-client \
 	$(PYTHON3) -B $(srcdir)/bench/bench-update --output=. \
 		--ovs=ovs --ovs-base=ovs-base --matsw=ctl/matsw \
 		$(if $(QUICK),--quick)
+
+# In the simulator: no root, no Open vSwitch.  CASES='lan wan' for some.
+EXTRA_PROGRAMS += bench/bench-converge
+CLEANFILES += bench/bench-converge
+bench_bench_converge_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/sim
+bench_bench_converge_SOURCES = bench/bench-converge.c
+bench_bench_converge_LDADD = $(SIM_LIBS)
+
+.PHONY: bench-converge
+bench-converge: bench/bench-converge
+	bench/bench-converge $(CASES)

@@ -34,10 +34,9 @@ moa_of(const struct sim_host *host, uint32_t i)
 
 /* HoAs of both families; zones 7 and 8 use the same ones. */
 static struct mat_key
-vm_key(int vm, int n_zones)
+vm_key(int vm, int zones)
 {
-    uint32_t zone = 7 + (uint32_t) (vm % n_zones), n = (uint32_t) (vm
-                                                                   / n_zones);
+    uint32_t zone = 7 + (uint32_t) (vm % zones), n = (uint32_t) (vm / zones);
     struct mat_addr addr;
 
     if (n % 4 == 3) {
@@ -57,13 +56,19 @@ vm_key(int vm, int n_zones)
     return mat_key_vmn(zone, &addr, mat_addr_bits(&addr));
 }
 
+static int
+n_zones(const struct sim *s)
+{
+    return s->n_vms > 8 && !s->one_zone ? 2 : 1;
+}
+
 static void
 init_vm(struct sim *s, int i)
 {
     struct sim_vm *vm = &s->vms[i];
 
     vm->index = i;
-    vm->key = vm_key(i, s->n_vms > 8 ? 2 : 1);
+    vm->key = vm_key(i, n_zones(s));
     vm->mac = mat_mac_from_u64(0x2 + ((uint64_t) i << 16));
     vm->host = vm->port_host = vm->target = -1;
     vm->may_claim = mat_xcalloc((size_t) s->n_hosts / 64 + 1,
@@ -115,10 +120,12 @@ void
 sim_init(struct sim *s, uint64_t seed, int n_hosts, int n_vms)
 {
     bool real_crypto = s->real_crypto, verbose = s->verbose;
+    bool one_zone = s->one_zone;
     const char *replay = s->replay;
 
     memset(s, 0, sizeof *s);
     s->real_crypto = real_crypto;
+    s->one_zone = one_zone;
     s->verbose = verbose;
     s->replay = replay;
     s->seed = seed;
@@ -182,13 +189,13 @@ sim_host_of_id(const struct sim *s, uint64_t id)
 int
 sim_vm_of_key(const struct sim *s, const struct mat_key *key)
 {
-    uint32_t n_zones = s->n_vms > 8 ? 2 : 1, n = 0;
+    uint32_t zones = (uint32_t) n_zones(s), n = 0;
     int vm;
 
     for (int i = mat_addr_is_v4(&key->addr) ? 13 : 12; i < 16; i++) {
         n = n << 8 | key->addr.b[i];
     }
-    vm = (int) (n * n_zones + key->zone - 7);
+    vm = (int) (n * zones + key->zone - 7);
     return vm >= 0 && vm < s->n_vms ? vm : -1;
 }
 

@@ -138,6 +138,7 @@ struct sim {
     struct mat_claim_pool *pool;
     struct mat_gossip_tuning tuning;
     bool real_crypto;
+    bool one_zone;              /* Instead of two with the same HoAs. */
     bool verbose;
     int64_t wall_s;
     struct sim_host *hosts;
@@ -158,7 +159,8 @@ struct sim {
     const char *replay;         /* Command that repeats this run. */
 };
 
-/* The world. */
+/* The world.  Keeps the switches that are set: real_crypto, one_zone, verbose,
+ * replay. */
 void sim_init(struct sim *, uint64_t seed, int n_hosts, int n_vms);
 void sim_destroy(struct sim *);
 void sim_trace(struct sim *, const char *format, ...)

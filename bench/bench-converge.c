@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How fast do hosts learn of moves?  Measured in the simulator: virtual time,
+ * so the figures depend on the protocol and the network only.
+ *
+ *     bench-converge [lan|wan|partition|join|huge|core]...
+ *
+ * Each case prints a line of a Markdown table; "core" what one core handles,
+ * in real time, with the real crypto. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "mat-mem.h"
+#include "sim.h"
+
+enum { SAMPLES_MAX = 4 * 1000 * 1000 };
+
+struct bench {
+    struct sim s;
+    int64_t start_us;           /* Of the move that is being watched. */
+    int watched_vm;
+    struct mat_version *want;   /* By VM: its latest claim. */
+    uint64_t n_missing;         /* (host, VM) without it. */
+    uint64_t *correspondents;   /* Bits of hosts. */
+    int64_t *near, *all;        /* Samples: correspondents, all. */
+    size_t n_near, n_all;
+};
+
+/* Helpers. */
+
+static int
+compare_int64(const void *a_, const void *b_)
+{
+    const int64_t *a = a_, *b = b_;
+
+    return *a < *b ? -1 : *a > *b;
+}
+
+static double
+percentile_ms(int64_t *samples, size_t n, double share)
+{
+    size_t i = (size_t) (share * (double) (n - 1));
+
+    if (!n) {
+        return -1;
+    }
+    qsort(samples, n, sizeof *samples, compare_int64);
+    return (double) samples[i] / 1000;
+}
+
+static double
+now_s(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double) ts.tv_sec + (double) ts.tv_nsec / 1e9;
+}
+
+static void
+note_apply(struct sim *s, int host, const struct mat_claim *claim)
+{
+    struct bench *b = s->aux;
+    int vm = sim_vm_of_key(s, &claim->key);
+
+    if (claim->key.type != MAT_TYPE_VMN || vm < 0 || !b->want[vm].host
+        || mat_version_compare(&claim->version, &b->want[vm])) {
+        return;
+    }
+    b->n_missing -= b->n_missing > 0;
+    if (vm == b->watched_vm && b->n_all < SAMPLES_MAX) {
+        b->all[b->n_all++] = s->now_us - b->start_us;
+        if (b->correspondents[host / 64] >> host % 64 & 1) {
+            b->near[b->n_near++] = s->now_us - b->start_us;
+        }
+    }
+}
+
+/* Ten sites, 5 to 80 ms from each other; 0.2 ms inside. */
+static void
+ten_sites(struct sim *s)
+{
+    s->net.n_sites = 10;
+    s->net.site_delay_us = mat_xcalloc(100, sizeof *s->net.site_delay_us);
+    for (int i = 0; i < 10; i++) {
+        for (int j = 0; j < 10; j++) {
+            s->net.site_delay_us[i * 10 + j]
+                = i == j ? 200 : 5000 + 75000 * abs(i - j) / 9;
+        }
+    }
+    for (int i = 0; i < s->n_hosts; i++) {
+        s->hosts[i].site = i % 10;
+    }
+}
+
+/* Puts what each host has said into all others: a cluster that has been up
+ * for long, without the hours of simulating it. */
+static void
+preload(struct sim *s)
+{
+    for (int i = 0; i < s->n_hosts; i++) {
+        const struct mat_claim *claim;
+        size_t cursor = 0;
+
+        while ((claim = mat_gossip_next_claim(s->hosts[i].engine,
+                                              &cursor)) != NULL) {
+            if (claim->version.host != s->hosts[i].id) {
+                continue;
+            }
+            for (int j = 0; j < s->n_hosts; j++) {
+                if (claim->key.type == MAT_TYPE_HOST && j != i) {
+                    mat_accept(s->hosts[j].engine, NULL, claim);
+                }
+            }
+        }
+    }
+    for (int i = 0; i < s->n_hosts; i++) {
+        const struct mat_claim *claim;
+        size_t cursor = 0;
+
+        while ((claim = mat_gossip_next_claim(s->hosts[i].engine,
+                                              &cursor)) != NULL) {
+            for (int j = 0; j < s->n_hosts
+                            && claim->version.host == s->hosts[i].id; j++) {
+                if (claim->key.type != MAT_TYPE_HOST && j != i) {
+                    mat_accept(s->hosts[j].engine, NULL, claim);
+                }
+            }
+        }
+    }
+    for (int i = 0; i < s->n_hosts; i++) {
+        struct mat_output out;
+
+        mat_claim_list_clear(&s->hosts[i].engine->spread);
+        while (mat_gossip_next(s->hosts[i].engine, &out)) {
+            continue;
+        }
+    }
+}
+
+static void
+drop_queue(struct sim *s)
+{
+    while (s->n_queued) {
+        free(s->events[--s->n_queued].data);
+    }
+}
+
+static void
+begin(struct bench *b, int n_hosts, int n_vms, bool sites, int n_empty)
+{
+    struct sim *s = &b->s;
+
+    memset(b, 0, sizeof *b);
+    s->one_zone = true;
+    sim_init(s, 1, n_hosts, n_vms);
+    if (sites) {
+        ten_sites(s);
+    }
+    b->near = mat_xcalloc(SAMPLES_MAX, sizeof *b->near);
+    b->all = mat_xcalloc(SAMPLES_MAX, sizeof *b->all);
+    b->want = mat_xcalloc((size_t) n_vms, sizeof *b->want);
+    b->correspondents = mat_xcalloc((size_t) n_hosts / 64 + 1,
+                                    sizeof *b->correspondents);
+    b->watched_vm = -1;
+    s->aux = b;
+    for (int i = 0; i < n_hosts; i++) {
+        s->hosts[i].no_tables = true;
+        s->hosts[i].moa_free_us = mat_xcalloc(
+            SIM_MOAS, sizeof *s->hosts[i].moa_free_us);
+    }
+    for (int i = 0; i < n_hosts - n_empty; i++) {
+        sim_host_start(s, i);
+    }
+    for (int i = 0; i < n_vms; i++) {
+        sim_vm_create(s, i, i % (n_hosts - n_empty));
+    }
+    drop_queue(s);              /* What was sent meanwhile is preloaded. */
+    s->n_hosts -= n_empty;
+    preload(s);
+    s->n_hosts += n_empty;
+    for (int i = 0; i < n_hosts - n_empty; i++) {
+        s->hosts[i].tick_at_us = -1;
+        sim_host_drain(s, &s->hosts[i]);
+    }
+    s->on_apply = note_apply;
+}
+
+static void
+end(struct bench *b)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    fprintf(stderr, "# %d hosts, %d VMNs: %" PRIu64 " events, %.0f MB so far,"
+            " claims %.0f MB\n", b->s.n_hosts, b->s.n_vms, b->s.n_events,
+            (double) usage.ru_maxrss / 1024,
+            (double) mat_claim_pool_bytes(b->s.pool) / 1e6);
+    free(b->near);
+    free(b->all);
+    free(b->want);
+    free(b->correspondents);
+    sim_destroy(&b->s);
+}
+
+static int
+random_host(struct bench *b, int except)
+{
+    int host;
+
+    do {
+        host = (int) sim_below(&b->s, (uint32_t) b->s.n_hosts);
+    } while (host == except);
+    return host;
+}
+
+/* The hosts of 'n' VMs of its zone talk with 'vm'. */
+static void
+draw_correspondents(struct bench *b, int vm, int n)
+{
+    struct sim *s = &b->s;
+
+    memset(b->correspondents, 0, (size_t) s->n_hosts / 64 * 8 + 8);
+    for (int i = 0; i < n; i++) {
+        int other = (int) sim_below(s, (uint32_t) s->n_vms);
+
+        if (s->vms[other].key.zone == s->vms[vm].key.zone
+            && s->vms[other].host != s->vms[vm].host) {
+            int host = s->vms[other].host;
+
+            sim_vm_access(s, other, vm);
+            b->correspondents[host / 64] |= UINT64_C(1) << host % 64;
+        }
+    }
+}
+
+static void
+start_move(struct bench *b, int vm, int to, bool watch)
+{
+    struct sim *s = &b->s;
+    const struct mat_claim *claim;
+
+    if (watch) {
+        b->watched_vm = vm;
+        b->start_us = s->now_us;
+    }
+    claim = mat_gossip_find(s->hosts[to].engine, &s->vms[vm].key);
+    b->want[vm] = (struct mat_version) {
+        claim->version.epoch + 1, 1, s->hosts[to].id
+    };
+    sim_vm_start(s, vm, to);
+}
+
+/* Moves 'n' VMs, one after the other, prepared if 'hint'. */
+static void
+moves(struct bench *b, int n, int n_correspondents, bool hint,
+      int64_t wait_us)
+{
+    struct sim *s = &b->s;
+
+    for (int i = 0; i < n; i++) {
+        int vm = (int) sim_below(s, (uint32_t) s->n_vms);
+        int to = random_host(b, s->vms[vm].host);
+
+        draw_correspondents(b, vm, n_correspondents);
+        sim_run(s, 500 * SIM_MS);
+        if (hint) {
+            sim_vm_prepare(s, vm, to);
+            sim_run(s, SIM_S);
+        }
+        start_move(b, vm, to, true);
+        sim_run(s, wait_us);
+        b->want[vm].host = 0;
+    }
+}
+
+static double
+idle_bytes_per_s(struct bench *b)
+{
+    uint64_t before = b->s.net.n_bytes;
+
+    sim_run(&b->s, 20 * SIM_S);
+    return (double) (b->s.net.n_bytes - before) / 20 / b->s.n_hosts;
+}
+
+/* The rules of memberlist, on the same network: each host that has the event
+ * tells 3 random ones every 200 ms, 4 ceil(log10(n + 1)) times. */
+static void
+memberlist(struct bench *b, int n_rounds, const char *name)
+{
+    int n = b->s.n_hosts, limit = 4;
+    int64_t *heard = mat_xcalloc((size_t) n, sizeof *heard);
+    int *left = mat_xcalloc((size_t) n, sizeof *left);
+    uint64_t n_sent = 0;
+
+    for (int64_t power = 10; power < n + 1; power *= 10) {
+        limit += 4;
+    }
+    b->n_all = 0;
+    for (int round = 0; round < n_rounds; round++) {
+        for (int i = 0; i < n; i++) {
+            heard[i] = INT64_MAX;
+            left[i] = limit;
+        }
+        heard[0] = 0;
+        for (int64_t t = 0; t < 6 * SIM_S; t += SIM_MS) {
+            for (int i = 0; i < n; i++) {
+                /* Each host has its own phase of 200 ms. */
+                if (heard[i] > t || left[i] <= 0
+                    || (t / SIM_MS + (int64_t) i * 7919) % 200) {
+                    continue;
+                }
+                for (int k = 0; k < 3; k++) {
+                    int j = random_host(b, i);
+                    const struct sim_net *net = &b->s.net;
+                    int64_t delay = (net->site_delay_us
+                        ? net->site_delay_us[b->s.hosts[i].site * 10
+                                             + b->s.hosts[j].site]
+                        : net->delay_us);
+
+                    left[i]--;
+                    n_sent++;
+                    if (!sim_chance(&b->s, net->loss)
+                        && t + delay < heard[j]) {
+                        heard[j] = t + delay;
+                    }
+                }
+            }
+        }
+        for (int i = 1; i < n && b->n_all < SAMPLES_MAX; i++) {
+            b->all[b->n_all++] = heard[i] == INT64_MAX ? 30 * SIM_S
+                                 : heard[i];
+        }
+    }
+    printf("| %s: memberlist's rules | - | - | %.0f | %.0f | %.0f messages a "
+           "move |\n", name, percentile_ms(b->all, b->n_all, .5),
+           percentile_ms(b->all, b->n_all, .99), (double) n_sent / n_rounds);
+    free(heard);
+    free(left);
+}
+
+static void
+report(struct bench *b, const char *name, const char *note)
+{
+    printf("| %s | %.2f | %.2f | %.2f | %.2f | %s |\n", name,
+           percentile_ms(b->near, b->n_near, .5),
+           percentile_ms(b->near, b->n_near, .99),
+           percentile_ms(b->all, b->n_all, .5),
+           percentile_ms(b->all, b->n_all, .99), note);
+    fflush(stdout);
+    b->n_near = b->n_all = 0;
+}
+
+/* Cases. */
+
+static void
+lan(void)
+{
+    struct bench b;
+    char note[80];
+
+    begin(&b, 50, 500, false, 0);
+    sim_run(&b.s, 60 * SIM_S);
+    snprintf(note, sizeof note, "idle %.1f kB/s a host",
+             idle_bytes_per_s(&b) / 1000);
+    moves(&b, 200, 20, true, 500 * SIM_MS);
+    report(&b, "50 hosts, LAN 0.2 ms, hinted", note);
+    moves(&b, 200, 20, false, 500 * SIM_MS);
+    report(&b, "same, no hint", "");
+    b.s.net.loss = 500;
+    moves(&b, 500, 20, true, 500 * SIM_MS);
+    report(&b, "same, hinted, 5 % loss", "");
+    memberlist(&b, 20, "same");
+    end(&b);
+}
+
+static void
+wan(void)
+{
+    struct bench b;
+    char note[80];
+
+    begin(&b, 1000, 10000, true, 0);
+    b.s.net.loss = 500;
+    sim_run(&b.s, 20 * SIM_S);
+    snprintf(note, sizeof note, "idle %.1f kB/s a host",
+             idle_bytes_per_s(&b) / 1000);
+    moves(&b, 40, 20, true, 2 * SIM_S);
+    report(&b, "1000 hosts, 10 sites 5-80 ms, 5 % loss, hinted", note);
+    moves(&b, 40, 20, false, 2 * SIM_S);
+    report(&b, "same, no hint", "");
+    memberlist(&b, 5, "same");
+    end(&b);
+}
+
+static int64_t
+time_until_known(struct bench *b, int64_t at_most_us)
+{
+    int64_t start = b->s.now_us;
+
+    while (b->n_missing && b->s.now_us - start < at_most_us) {
+        sim_run(&b->s, 10 * SIM_MS);
+    }
+    return b->n_missing ? -1 : b->s.now_us - start;
+}
+
+static void
+partition(void)
+{
+    struct bench b;
+    struct sim *s = &b.s;
+    char note[120];
+    int64_t took;
+
+    begin(&b, 1000, 10000, true, 0);
+    sim_run(s, 30 * SIM_S);
+    for (int i = 0; i < 1000; i++) {
+        s->hosts[i].group = i % 2;
+        sim_block(&s->hosts[i], 1 - i % 2, true, true);
+    }
+    sim_run(s, 30 * SIM_S);
+    b.n_missing = UINT64_MAX / 2;
+    for (int vm = 0; vm < 1000; vm++) {
+        int to = (s->vms[vm].host + 2 * (int) sim_below(s, 400) + 2) % 1000;
+
+        start_move(&b, vm, to, false);
+        b.n_missing += 1000;
+        sim_run(s, 25 * SIM_MS);
+    }
+    sim_run(s, 5 * SIM_S);
+    b.n_missing -= UINT64_MAX / 2;
+    sim_heal(s);
+    snprintf(note, sizeof note, "%" PRIu64 " (host, move) pairs were open",
+             b.n_missing);
+    took = time_until_known(&b, 60 * SIM_S);
+    printf("| 60 s partition of half of 1000 hosts, 1000 moves: healed after "
+           "| - | - | - | %.0f | %s |\n", (double) took / 1000, note);
+    if (took < 0) {
+        fprintf(stderr, "# still open: %" PRIu64 "\n", b.n_missing);
+    }
+    end(&b);
+}
+
+static void
+join(void)
+{
+    struct bench b;
+    struct sim *s = &b.s;
+    struct sim_host *fresh;
+    int64_t start;
+    uint64_t bytes;
+
+    begin(&b, 101, 100000, true, 1);
+    s->net.loss = 500;
+    fresh = &s->hosts[100];
+    start = s->now_us;
+    bytes = s->net.n_bytes;
+    sim_host_start(s, 100);
+    fresh->engine->config.all_zones = true;
+    while (fresh->engine->store.n < s->hosts[0].engine->store.n
+           && s->now_us - start < 60 * SIM_S) {
+        sim_run(s, 10 * SIM_MS);
+    }
+    printf("| a fresh host joins 100 others with 100,000 records, 5 %% loss "
+           "| - | - | - | %.0f | %zu records, %.1f MB, %" PRIu64
+           " signatures checked |\n", (double) (s->now_us - start) / 1000,
+           fresh->engine->store.n, (double) (s->net.n_bytes - bytes) / 1e6,
+           mat_gossip_counter(fresh->engine, MAT_C_VERIFIED));
+    end(&b);
+}
+
+static void
+huge(void)
+{
+    struct bench b;
+    char note[80];
+
+    begin(&b, 10000, 10000, true, 0);
+    b.s.net.loss = 500;
+    sim_run(&b.s, 5 * SIM_S);
+    snprintf(note, sizeof note, "idle %.1f kB/s a host",
+             idle_bytes_per_s(&b) / 1000);
+    moves(&b, 5, 20, true, 3 * SIM_S);
+    report(&b, "10,000 hosts, 10 sites, 5 % loss, hinted", note);
+    end(&b);
+}
+
+/* One core, real time, real crypto. */
+static void
+core(void)
+{
+    struct sim s = { .real_crypto = true };
+    struct sim_identity *id;
+    uint8_t text[64] = { 1 }, signature[64];
+    double start, sign_us, verify_us;
+    uint64_t n;
+    int n_moves = 0;
+
+    sim_init(&s, 1, 20, 200);
+    id = &s.hosts[0].identity;
+    start = now_s();
+    for (int i = 0; i < 2000; i++) {
+        id->crypto.sign(id->crypto.aux, signature, text, sizeof text);
+    }
+    sign_us = (now_s() - start) * 1e6 / 2000;
+    start = now_s();
+    for (int i = 0; i < 2000; i++) {
+        id->crypto.verify(id->crypto.aux, id->public_key, signature, text,
+                          sizeof text);
+    }
+    verify_us = (now_s() - start) * 1e6 / 2000;
+    sim_host_start_all(&s);
+    for (int i = 0; i < 200; i++) {
+        sim_vm_create(&s, i, i % 20);
+    }
+    sim_run(&s, 20 * SIM_S);
+    n = s.net.n_sent;
+    start = now_s();
+    while (now_s() - start < 5) {
+        int vm = n_moves++ % 200;
+
+        sim_vm_move(&s, vm, (s.vms[vm].host + 1 + n_moves % 18) % 20);
+        sim_run(&s, 2 * SIM_MS);
+    }
+    start = now_s() - start;
+    printf("| one core: all 20 hosts of a simulation | %.0f datagrams/s | "
+           "%.0f moves/s, each told to 19 hosts | sign %.0f us | verify "
+           "%.0f us | real crypto |\n", (double) (s.net.n_sent - n) / start,
+           n_moves / start, sign_us, verify_us);
+    sim_destroy(&s);
+}
+
+int
+main(int argc, char *argv[])
+{
+    static const struct { const char *name; void (*run)(void); } cases[] = {
+        { "lan", lan }, { "wan", wan }, { "partition", partition },
+        { "join", join }, { "core", core }, { "huge", huge }
+    };
+
+    printf("| case | correspondents p50 ms | p99 | all hosts p50 ms | p99 | "
+           "|\n|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool chosen = argc == 1 && cases[i].run != huge;
+
+        for (int j = 1; j < argc; j++) {
+            chosen |= !strcmp(argv[j], cases[i].name);
+        }
+        if (chosen) {
+            cases[i].run();
+            fflush(stdout);
+        }
+    }
+    return 0;
+}
