@@ -295,8 +295,9 @@ class Rig:
     def save_logs(self, directory):
         os.makedirs(directory, exist_ok=True)
         for site in self.sites:
-            shutil.copy(f"{site.switch.dir}/ovs-vswitchd.log",
-                        f"{directory}/vswitchd-{site.name}.log")
+            for kind in "log", "stderr":
+                shutil.copy(f"{site.switch.dir}/ovs-vswitchd.{kind}",
+                            f"{directory}/vswitchd-{site.name}.{kind}")
 
     def complaints(self):
         return [text for site in self.sites
