@@ -136,7 +136,7 @@ open_socket(void)
     if (bind(fd, (struct sockaddr *) &sun, sizeof sun)
         || (socket_gid != getegid() && chown(path, -1, socket_gid))
         || chmod(path, 0660)
-        || listen(fd, 16)) {
+        || listen(fd, MATX_CLIENTS_MAX)) {
         error = errno;
         close(fd);
         return -error;
