@@ -339,21 +339,15 @@ test_udp_length_past_the_packet(void **state)
 {
     static const struct v4_spec spec = { 1, NULL, { 0 }, 0, false };
     struct mat_packet p;
-    struct mat_dhcp6 msg6;
     struct mat_dhcp msg;
     uint8_t frame[600];
-    uint32_t size;
+    uint32_t size = compose_v4(&spec, frame);
 
     (void) state;
-    size = compose_v4(&spec, frame);
     frame[39]++;
     assert_false(parse_v4(frame, size, &p, &msg));
     frame[39] = (uint8_t) (frame[39] - 2);      /* One less: no end mark. */
     assert_true(parse_v4(frame, size, &p, &msg));
-
-    size = compose_v6(1, CLIENT | RAPID, frame);
-    frame[V6_UDP + 5]++;
-    assert_false(parse_v6(frame, size, &p, &msg6));
 }
 
 /* The largest answer there is still fits in MAT_REPLY_MAX. */
@@ -582,6 +576,19 @@ test_dhcp6_at_every_truncation(void **state)
 }
 
 static void
+test_udp_length_past_the_packet_in_ipv6(void **state)
+{
+    uint8_t frame[400];
+    uint32_t size = compose_v6(1, CLIENT | RAPID, frame);
+    struct mat_packet p;
+    struct mat_dhcp6 msg;
+
+    (void) state;
+    frame[V6_UDP + 5]++;
+    assert_false(parse_v6(frame, size, &p, &msg));
+}
+
+static void
 test_what_is_no_client_message_in_ipv6(void **state)
 {
     static const struct { uint8_t ofs, value; } table[] = {
@@ -736,6 +743,7 @@ main(void)
         cmocka_unit_test(test_offer_of_the_other_family),
         cmocka_unit_test(test_who_is_answered_in_ipv6),
         cmocka_unit_test(test_dhcp6_at_every_truncation),
+        cmocka_unit_test(test_udp_length_past_the_packet_in_ipv6),
         cmocka_unit_test(test_what_is_no_client_message_in_ipv6),
         cmocka_unit_test(test_broken_options_in_ipv6),
         cmocka_unit_test(test_what_is_asked_for_in_ipv6),
