@@ -221,10 +221,13 @@ rewrite4(uint8_t *ip, const struct mat_map_hit *src,
         memcpy(l4 + 6, &csum, 2);
     }
     if (dec_ttl) {
+        /* In one piece with the protocol: to store a byte and load the two
+         * for the checksum would stall. */
         uint16_t old = load16(ip + 8);
+        uint16_t new = (uint16_t) (old - load16("\1\0"));
 
-        ip[8]--;
-        delta = mat_csum_fold(mat_csum_add16(acc, old, load16(ip + 8)));
+        memcpy(ip + 8, &new, 2);
+        delta = mat_csum_fold(mat_csum_add16(acc, old, new));
     }
     csum = mat_csum_apply(load16(ip + 10), delta);
     memcpy(ip + 10, &csum, 2);
