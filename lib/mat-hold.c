@@ -237,6 +237,14 @@ mat_hold_pop_released(struct mat_hold *hold)
     return NULL;
 }
 
+unsigned int
+mat_hold_n_waiting(const struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    const struct queue *queue = find(hold, key);
+
+    return queue ? queue->n_packets : 0;
+}
+
 void *
 mat_hold_pop(struct mat_hold *hold, const struct mat_hold_key *key)
 {

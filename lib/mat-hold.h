@@ -74,6 +74,10 @@ enum mat_hold_counter mat_hold_add(struct mat_hold *,
 size_t mat_hold_release(struct mat_hold *, const struct mat_hold_key *);
 void *mat_hold_pop_released(struct mat_hold *);
 
+/* How many packets wait for 'key'. */
+unsigned int mat_hold_n_waiting(const struct mat_hold *,
+                                const struct mat_hold_key *);
+
 /* Takes the oldest packet of 'key', to be discarded. */
 void *mat_hold_pop(struct mat_hold *, const struct mat_hold_key *);
 

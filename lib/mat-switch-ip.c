@@ -115,7 +115,7 @@ out_local(struct mat_work *work, const struct mat_addr *dst,
                                               found->hit.aux);
     uint32_t odp_port = mat_vmn_odp_port(vmn);
 
-    if (found->hold) {
+    if (found->hold && !work->call->ignores_hold) {
         mat_judge_hold(work, MAT_HOLD_VMN, work->zone, dst, MAT_V_PORT_GONE);
     } else if (odp_port == MAT_TABLE_NO_PORT) {
         mat_judge(work, MAT_V_PORT_GONE);
@@ -444,7 +444,7 @@ in_deliver(struct mat_work *work, const struct mat_found *dst,
 
     if (!check_sender(work, dst, dst_moa, &sender)) {
         return;
-    } else if (dst->hold) {
+    } else if (dst->hold && !work->call->ignores_hold) {
         mat_judge_hold(work, MAT_HOLD_VMN, dst->zone, &dst->value,
                        MAT_V_PORT_GONE);
     } else if (odp_port == MAT_TABLE_NO_PORT) {

@@ -198,6 +198,7 @@ execute(struct execution *x, uint32_t word, long long int now_us)
         .word = word,
         .in_port = odp_to_u32(x->batch->packets[0]->md.in_port.odp_port),
         .now_ms = now_us / 1000,
+        .ignores_hold = matx_hold_is_releasing(),
     };
     struct mat_frame frames[NETDEV_MAX_BURST];
 
