@@ -62,7 +62,7 @@ enum mat_fate {
     MAT_VERDICT(ZONE, "zone", MAT_DROP,                                     \
                 "source and destination are in different zones")            \
     MAT_VERDICT(FORBIDDEN, "forbidden", MAT_DROP,                           \
-                "correspondent outside the system, zone does not allow it") \
+                "what the zone does not allow: outsiders, ICMP redirects")  \
     MAT_VERDICT(UNASSIGNED, "unassigned", MAT_DROP,                         \
                 "MoA of this host that no VMN has")                         \
     MAT_VERDICT(PORT_GONE, "port-gone", MAT_DROP,                           \

@@ -8,6 +8,7 @@ fuzz_targets += \
 	tests/fuzz/fuzz-mat-parse \
 	tests/fuzz/fuzz-mat-reply \
 	tests/fuzz/fuzz-mat-rewrite \
+	tests/fuzz/fuzz-mat-switch \
 	tests/fuzz/fuzz-mat-update
 
 noinst_LIBRARIES += tests/fuzz/libreplay.a
