@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	tests/glue/mat-datapath.at \
 	tests/glue/mat-macros.at \
 	tests/glue/mat-testsuite.at \
+	tests/glue/mat-table.at \
 	tests/glue/mat-text.at \
 	tests/glue/mat-xlate.at \
 	tests/glue/run-glue
