@@ -67,8 +67,8 @@ enum {
     MAT_EVENT(HOLD_EXPIRED, "hold-expired", "held packets were dropped")    \
     MAT_EVENT(PORT_ATTACHED, "port-attached", "the datapath has a port")    \
     MAT_EVENT(PORT_DETACHED, "port-detached", "the datapath lost a port")   \
-    MAT_EVENT(PORT_LIVE, "port-live", "the guest's rings are live")         \
-    MAT_EVENT(PORT_DEAD, "port-dead", "the guest's rings are gone")
+    MAT_EVENT(PORT_LIVE, "port-live", "link or guest's rings are up")       \
+    MAT_EVENT(PORT_DEAD, "port-dead", "link or guest's rings are down")
 
 enum mat_event_type {
 #define MAT_EVENT(ENUM, NAME, TEXT) MAT_EVENT_##ENUM,
