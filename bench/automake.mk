@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
 	bench/bench-cycles \
+	bench/bench-event \
 	bench/bench-update \
 	bench/bench-update-ports.c \
 	bench/bench_cases.py \
@@ -53,3 +54,15 @@ bench-update: all ovs-base bench/bench-update-client \
 	$(PYTHON3) -B $(srcdir)/bench/bench-update --output=. \
 		--ovs=ovs --ovs-base=ovs-base --matsw=ctl/matsw \
 		$(if $(QUICK),--quick)
+
+# As root: how soon an agent hears of an announcement.
+EXTRA_PROGRAMS += bench/bench-event-client
+CLEANFILES += bench/bench-event-client event.json event.txt
+bench_bench_event_client_SOURCES = bench/bench-event-client.c
+bench_bench_event_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+bench_bench_event_client_LDADD = ctl/libclient.a lib/libmat.a
+
+.PHONY: bench-event
+bench-event: all bench/bench-event-client
+	$(PYTHON3) -B $(srcdir)/bench/bench-event --output=. \
+		--ovs=ovs --matsw=ctl/matsw
