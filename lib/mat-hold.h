@@ -12,7 +12,9 @@
  * mistaken release ends.
  *
  * Every limit is a number in struct mat_hold_limits and a counter of what it
- * refused.  No function does more work than a constant, but for those that say
+ * refused.  What waits for a mapping, which anybody can cause by sending to
+ * addresses that do not exist, gets at most half of the limits for all queues
+ * together, so that a VMN that moves has the rest for certain.  No function does more work than a constant, but for those that say
  * so, since threads of the datapath wait for the caller's lock.
  *
  * Threads: one at a time.  Packets are the caller's pointers and are never
