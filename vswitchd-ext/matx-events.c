@@ -39,6 +39,7 @@ create_memfd(void)
 {
     char path[64];
     int fd = memfd_create("mat-events", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int error;
 
     if (fd < 0 || ftruncate(fd, region_size)) {
         goto error;
@@ -64,11 +65,12 @@ create_memfd(void)
     return 0;
 
 error:
+    error = errno;
     region = NULL;
     if (fd >= 0) {
         close(fd);
     }
-    return errno;
+    return error;
 }
 
 void

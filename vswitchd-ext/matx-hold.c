@@ -357,15 +357,36 @@ end_drain(struct drain *drain)
     }
 }
 
-static bool
-is_draining(const struct drain *drain)
+/* The next drain there is, or null. */
+static struct drain *
+find_drain(void)
 {
-    bool is_used;
+    struct drain *drain = NULL;
 
     ovs_mutex_lock(&mutex);
-    is_used = drain->is_used;
+    for (int i = 0; i < MATX_HOLD_DRAINS_MAX; i++) {
+        if (drains[i].is_used) {
+            drain = &drains[i];
+            break;
+        }
+    }
     ovs_mutex_unlock(&mutex);
-    return is_used;
+    return drain;
+}
+
+static void
+run_drains(void)
+{
+    struct drain *drain;
+
+    while ((drain = find_drain()) != NULL) {
+        int rounds = 0;
+
+        while (run_round(drain) && ++rounds < MATX_HOLD_ROUNDS) {
+            continue;
+        }
+        end_drain(drain);
+    }
 }
 
 int64_t
@@ -374,16 +395,7 @@ matx_hold_run(int64_t now_ms)
     int64_t deadline_ms;
 
     reenter_released();
-    for (int i = 0; i < MATX_HOLD_DRAINS_MAX; i++) {
-        if (is_draining(&drains[i])) {
-            int rounds = 0;
-
-            while (run_round(&drains[i]) && ++rounds < MATX_HOLD_ROUNDS) {
-                continue;
-            }
-            end_drain(&drains[i]);
-        }
-    }
+    run_drains();
     expire(now_ms);
 
     ovs_mutex_lock(&mutex);

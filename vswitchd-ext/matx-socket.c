@@ -50,6 +50,7 @@ static gid_t socket_gid;
 static struct matx_client clients[MATX_CLIENTS_MAX];
 static unsigned int n_clients;      /* Atomic. */
 static uint64_t counters[MATX_SOCKET_N_COUNTERS];       /* Atomic. */
+static int64_t accept_after_ms;     /* After a failure, for lack of memory. */
 static uint8_t request[MAT_UPDATE_MESSAGE_MAX + 1];
 static uint8_t reply[MAT_UPDATE_MESSAGE_MAX];
 
@@ -260,6 +261,10 @@ accept_client(void)
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            VLOG_WARN_RL(&rl, "cannot accept (%s)", ovs_strerror(errno));
+            accept_after_ms = time_msec() + MATX_ACCEPT_PAUSE_MS;
+        }
         return;
     }
     client = find_free_client();
@@ -416,7 +421,10 @@ make_pollfds(struct pollfd *pfds, struct matx_client **who)
     nfds_t n = 0;
 
     pfds[n++] = (struct pollfd) { .fd = wake_fd, .events = POLLIN };
-    pfds[n++] = (struct pollfd) { .fd = listen_fd, .events = POLLIN };
+    pfds[n++] = (struct pollfd) {
+        .fd = time_msec() < accept_after_ms ? -1 : listen_fd,
+        .events = POLLIN,
+    };
     for (int i = 0; i < MATX_CLIENTS_MAX; i++) {
         struct matx_client *client = &clients[i];
 
@@ -438,7 +446,7 @@ serve_clients(const struct pollfd *pfds, struct matx_client **who, nfds_t n)
     int64_t now_ms = time_msec();
 
     for (nfds_t i = 2; i < n; i++) {
-        if (pfds[i].revents & POLLOUT) {
+        if (pfds[i].revents && who[i]->pending) {
             retry_pending(who[i]);
         } else if (pfds[i].revents) {
             receive_request(who[i]);
@@ -470,7 +478,7 @@ poll_timeout(int64_t deadline_ms)
 {
     int64_t now_ms = time_msec();
 
-    if (has_pending()) {
+    if (has_pending() || now_ms < accept_after_ms) {
         deadline_ms = MIN(deadline_ms, now_ms + MATX_CLIENT_STUCK_MS / 4);
     }
     return (deadline_ms == INT64_MAX ? -1
