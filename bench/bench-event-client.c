@@ -47,14 +47,11 @@ wait_for_events(const struct mat_switch_client *client)
     struct pollfd pfd = {
         .fd = mat_switch_client_event_fd(client), .events = POLLIN
     };
-    uint64_t value;
 
     if (poll(&pfd, 1, WAIT_MS) <= 0) {
         die("no events");
     }
-    if (read(pfd.fd, &value, sizeof value) < 0 && errno != EAGAIN) {
-        die(strerror(errno));
-    }
+    mat_switch_client_drain(client);
 }
 
 int

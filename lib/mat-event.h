@@ -107,8 +107,10 @@ size_t mat_event_region_size(unsigned int n_rings, unsigned int n_slots);
 void mat_event_region_init(void *region, unsigned int n_rings,
                            unsigned int n_slots);
 
-/* Puts 'event' into ring 'index' of 'region'.  Never waits. */
-void mat_event_put(void *region, unsigned int index,
+/* Puts 'event' into ring 'index' of 'region', made with 'n_slots'.  Never
+ * waits.  Whatever others may have written to the region, nothing outside of
+ * the ring is touched. */
+void mat_event_put(void *region, unsigned int n_slots, unsigned int index,
                    const struct mat_event *event);
 
 /* The consumer's side. */

@@ -33,6 +33,7 @@ struct matx_client {
     int fd;
     unsigned int number;            /* For the log. */
     int event_fd;                   /* As a subscriber, else -1. */
+    int their_event_fd;             /* To be sent with this reply, else -1. */
     uint8_t *pending;               /* A reply that could not be sent yet. */
     size_t pending_size;
     int64_t pending_since_ms;
@@ -281,7 +282,8 @@ accept_client(void)
         close(fd);
     } else {
         *client = (struct matx_client) {
-            .fd = fd, .event_fd = -1, .number = ++last_number
+            .fd = fd, .event_fd = -1, .their_event_fd = -1,
+            .number = ++last_number,
         };
         __atomic_add_fetch(&n_clients, 1, __ATOMIC_RELAXED);
         count(MATX_SOCKET_ACCEPTED);
@@ -299,7 +301,7 @@ matx_socket_subscribe(struct matx_client *client, uint64_t *size)
     if (client->event_fd >= 0) {
         return MAT_UPDATE_TOO_MANY;
     }
-    fd = matx_events_subscribe();
+    fd = matx_events_subscribe(&client->their_event_fd);
     if (fd < 0) {
         return (fd == -ENOSPC || fd == -EMFILE ? MAT_UPDATE_TOO_MANY
                 : MAT_UPDATE_NO_EVENTS);
@@ -354,9 +356,13 @@ static void
 deliver_reply(struct matx_client *client, size_t size, bool subscribed)
 {
     size_t region_size;
-    int fds[2] = { matx_events_memory(&region_size), client->event_fd };
+    int fds[2] = { matx_events_memory(&region_size), client->their_event_fd };
     int error = send_reply(client, reply, size, subscribed ? fds : NULL);
 
+    if (client->their_event_fd >= 0) {
+        close(client->their_event_fd);
+        client->their_event_fd = -1;
+    }
     if (!error) {
         return;
     }
