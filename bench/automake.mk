@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
 	bench/bench-cycles \
+	bench/bench-event \
 	bench/bench-update \
 	bench/bench-update-ports.c \
 	bench/bench_cases.py \
@@ -54,13 +55,16 @@ bench-update: all ovs-base bench/bench-update-client \
 		--ovs=ovs --ovs-base=ovs-base --matsw=ctl/matsw \
 		$(if $(QUICK),--quick)
 
-# In the simulator: no root, no Open vSwitch.  CASES='lan wan' for some.
-EXTRA_PROGRAMS += bench/bench-converge
-CLEANFILES += bench/bench-converge
-bench_bench_converge_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/sim
-bench_bench_converge_SOURCES = bench/bench-converge.c
-bench_bench_converge_LDADD = $(SIM_LIBS)
+# As root: how soon an agent hears of an announcement.
+EXTRA_PROGRAMS += bench/bench-event-client
+CLEANFILES += bench/bench-event-client event.json event.txt
+bench_bench_event_client_SOURCES = bench/bench-event-client.c
+bench_bench_event_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+bench_bench_event_client_LDADD = ctl/libclient.a lib/libmat.a
 
-.PHONY: bench-converge
-bench-converge: bench/bench-converge
-	bench/bench-converge $(CASES)
+.PHONY: bench-event
+bench-event: all bench/bench-event-client
+	$(PYTHON3) -B $(srcdir)/bench/bench-event --output=. \
+		--ovs=ovs --matsw=ctl/matsw
+
+include bench/converge.mk

@@ -13,8 +13,8 @@
  * old packet came in after the acknowledgement (never, if negative).
  *
  * "rate" alternates rounds without and with RATE changes of mappings a second
- * (0: as many as possible), each MS milliseconds long; a line has the packets a second
- * and the changes a second of either. */
+ * (0: as many as possible), each MS milliseconds long; a line has the packets
+ * a second of either and the changes a second. */
 
 #include <arpa/inet.h>
 #include <errno.h>

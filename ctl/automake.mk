@@ -17,4 +17,5 @@ ctl_matsw_CPPFLAGS = $(AM_CPPFLAGS) -DMAT_VERSION='"$(VERSION)"'
 ctl_matsw_SOURCES = ctl/matsw.c
 ctl_matsw_LDADD = ctl/libclient.a lib/libmat.a
 dist_man_MANS += ctl/matsw.8
+dist_doc_DATA += docs/update-socket.md
 include ctl/crypto.mk

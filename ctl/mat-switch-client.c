@@ -217,6 +217,17 @@ mat_switch_client_event_fd(const struct mat_switch_client *c)
     return c->event_fd;
 }
 
+void
+mat_switch_client_drain(const struct mat_switch_client *c)
+{
+    char bytes[256];
+    ssize_t n;
+
+    do {
+        n = recv(c->event_fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    } while (n == (ssize_t) sizeof bytes || (n < 0 && errno == EINTR));
+}
+
 /* Sends what the writer has, as a message of 'type', and gets the reply. */
 static bool
 exchange(struct mat_switch_client *c, enum mat_update_type type,

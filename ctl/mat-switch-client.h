@@ -65,11 +65,14 @@ bool mat_switch_client_list(struct mat_switch_client *,
                             void *aux);
 
 /* Subscribes to events.  '*reader' reads from memory that belongs to the
- * client, and 'mat_switch_client_event_fd()' becomes readable (8 bytes, see
- * eventfd(2)) when there are more. */
+ * client, and 'mat_switch_client_event_fd()' becomes readable when there are
+ * more, until mat_switch_client_drain() or the end of the switch. */
 bool mat_switch_client_subscribe(struct mat_switch_client *,
                                  struct mat_event_reader *reader,
                                  bool from_oldest);
 int mat_switch_client_event_fd(const struct mat_switch_client *);
+
+/* Forgets the wakeups so far.  To be followed by a look at the events. */
+void mat_switch_client_drain(const struct mat_switch_client *);
 
 #endif /* mat-switch-client.h */

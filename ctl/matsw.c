@@ -321,7 +321,7 @@ run_watch(struct context *context, int argc, char *argv[])
 {
     struct mat_event_reader reader;
     struct pollfd pfds[2];
-    uint64_t n_lost = 0, value;
+    uint64_t n_lost = 0;
 
     if (!mat_switch_client_subscribe(context->client, &reader, argc > 1)) {
         return fail(argv[0], mat_switch_client_error(context->client));
@@ -334,9 +334,7 @@ run_watch(struct context *context, int argc, char *argv[])
         if (poll(pfds, 2, -1) < 0 && errno != EINTR) {
             return fail(argv[0], strerror(errno));
         }
-        if (read(pfds[0].fd, &value, sizeof value) < 0 && errno != EAGAIN) {
-            return fail(argv[0], strerror(errno));
-        }
+        mat_switch_client_drain(context->client);
     } while (!pfds[1].revents);
     print_events(context, &reader, &n_lost);
     return fail(argv[0], "the switch closed the connection");

@@ -656,7 +656,7 @@ mat_accept_sweep_members(struct mat_gossip *g)
     }
 }
 
-/* Once a second: a part of the records, and at each round's end the members. */
+/* Once a second: a part of the records; at each round's end the members. */
 void
 mat_accept_sweep(struct mat_gossip *g)
 {

@@ -26,21 +26,26 @@ struct mat_apply {
     struct undo *log;
     size_t capacity;
     uint64_t n_stuck;
+    mat_apply_waits *waits;
+    void *aux;
+    unsigned int n_kept;
 };
 
-static enum mat_table_error apply(struct mat_table *, const struct mat_op *,
+static enum mat_table_error apply(struct mat_apply *, const struct mat_op *,
                                   struct undo *);
 static enum mat_table_error revert(struct mat_table *, const struct undo *);
 static unsigned int check_first(const struct mat_table *,
                                 const struct mat_op *);
 
 struct mat_apply *
-mat_apply_create(struct mat_table *table)
+mat_apply_create(struct mat_table *table, mat_apply_waits *waits, void *aux)
 {
     struct mat_apply *a = calloc(1, sizeof *a);
 
     if (a) {
         a->table = table;
+        a->waits = waits;
+        a->aux = aux;
     }
     return a;
 }
@@ -58,6 +63,12 @@ uint64_t
 mat_apply_n_stuck(const struct mat_apply *a)
 {
     return a->n_stuck;
+}
+
+unsigned int
+mat_apply_n_kept(const struct mat_apply *a)
+{
+    return a->n_kept;
 }
 
 static bool
@@ -86,6 +97,7 @@ mat_apply_batch(struct mat_apply *a, struct mat_update_reader ops,
     struct mat_op op;
     size_t n = 0;
 
+    a->n_kept = 0;
     for (*bad = 0; mat_update_next(&ops, &op); ++*bad) {
         unsigned int reason = check_first(a->table, &op);
 
@@ -99,7 +111,7 @@ mat_apply_batch(struct mat_apply *a, struct mat_update_reader ops,
     }
 
     while (!error && mat_update_next(&second, &op)) {
-        error = apply(a->table, &op, &a->log[n++]);
+        error = apply(a, &op, &a->log[n++]);
     }
     if (!error) {
         return MAT_UPDATE_GOOD;
@@ -121,7 +133,8 @@ mat_apply_op(struct mat_apply *a, const struct mat_op *op)
     if (reason != MAT_UPDATE_GOOD) {
         return reason;
     }
-    error = apply(a->table, op, &undo);
+    a->n_kept = 0;
+    error = apply(a, op, &undo);
     return error ? (unsigned int) MAT_UPDATE_TABLE_ERRORS + error
                  : (unsigned int) MAT_UPDATE_GOOD;
 }
@@ -255,12 +268,26 @@ check_first(const struct mat_table *table, const struct mat_op *op)
 
 /* The second pass: doing and undoing, in pairs. */
 
-static enum mat_table_error
-apply_put(struct mat_table *table, const struct mat_op *op, struct undo *u)
+/* Lets 'e' keep its hold if packets wait for it. */
+static void
+keep_hold(struct mat_apply *a, struct mat_entry *e)
 {
-    const struct mat_entry *e = &op->entry;
+    if (!e->hold && a->waits(a->aux, e)) {
+        e->hold = true;
+        a->n_kept++;
+    }
+}
 
-    u->entry.new = *e;
+static enum mat_table_error
+apply_put(struct mat_apply *a, const struct mat_op *op, struct undo *u)
+{
+    struct mat_table *table = a->table;
+    struct mat_entry *e = &u->entry.new;
+
+    *e = op->entry;
+    if (e->port[0]) {
+        keep_hold(a, e);
+    }
     u->had_old = mat_table_get_by_moa(table, &e->moa, &u->entry.old);
     u->had_live = mat_table_get_live(table, e->zone, &e->hoa, &u->entry.live)
                   && !mat_addr_equal(&u->entry.live.moa, &e->moa);
@@ -298,8 +325,9 @@ apply_remove(struct mat_table *table, const struct mat_op *op, struct undo *u)
 }
 
 static enum mat_table_error
-apply_hold(struct mat_table *table, const struct mat_op *op, struct undo *u)
+apply_hold(struct mat_apply *a, const struct mat_op *op, struct undo *u)
 {
+    struct mat_table *table = a->table;
     struct mat_entry e = op->entry;
 
     if (!complete_moa(table, &e)
@@ -308,6 +336,7 @@ apply_hold(struct mat_table *table, const struct mat_op *op, struct undo *u)
         return MAT_TABLE_NOT_FOUND;
     }
     u->had_old = true;
+    keep_hold(a, &e);
     return mat_table_set_hold(table, e.zone, &e.hoa, &e.moa, e.hold);
 }
 
@@ -372,16 +401,18 @@ apply_pool(struct mat_table *table, const struct mat_op *op, struct undo *u)
 }
 
 static enum mat_table_error
-apply(struct mat_table *table, const struct mat_op *op, struct undo *u)
+apply(struct mat_apply *a, const struct mat_op *op, struct undo *u)
 {
+    struct mat_table *table = a->table;
+
     u->type = op->type;
     switch (op->type) {
     case MAT_OP_ENTRY_PUT:
-        return apply_put(table, op, u);
+        return apply_put(a, op, u);
     case MAT_OP_ENTRY_REMOVE:
         return apply_remove(table, op, u);
     case MAT_OP_HOLD:
-        return apply_hold(table, op, u);
+        return apply_hold(a, op, u);
     case MAT_OP_PORT_PUT:
     case MAT_OP_PORT_REMOVE:
         return apply_port(table, op, u);

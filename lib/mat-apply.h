@@ -29,8 +29,14 @@
 
 struct mat_apply;
 
+/* Whether packets wait for the VMN of 'entry', which shall not be held any
+ * more.  If so, it is put with its hold all the same, until they have gone:
+ * so those that come now do not overtake them. */
+typedef bool mat_apply_waits(void *aux, const struct mat_entry *entry);
+
 /* Null if there is no memory. */
-struct mat_apply *mat_apply_create(struct mat_table *);
+struct mat_apply *mat_apply_create(struct mat_table *, mat_apply_waits *,
+                                   void *aux);
 void mat_apply_destroy(struct mat_apply *);
 
 /* Applies the operations that 'ops' still has.  Returns MAT_UPDATE_GOOD, or
@@ -41,6 +47,9 @@ unsigned int mat_apply_batch(struct mat_apply *, struct mat_update_reader ops,
 
 /* The same for one operation. */
 unsigned int mat_apply_op(struct mat_apply *, const struct mat_op *op);
+
+/* How many holds the last call has kept because packets wait. */
+unsigned int mat_apply_n_kept(const struct mat_apply *);
 
 /* How often something could not be undone, which only lack of memory can
  * cause. */

@@ -98,15 +98,15 @@ mat_event_region_init(void *region, unsigned int n_rings,
 }
 
 void
-mat_event_put(void *region, unsigned int index, const struct mat_event *event)
+mat_event_put(void *region, unsigned int n_slots, unsigned int index,
+              const struct mat_event *event)
 {
-    struct mat_event_header *header = region;
-    void *ring_start = (char *) (header + 1)
-                       + index * (size_t) header->ring_size;
+    void *ring_start = (char *) region + sizeof(struct mat_event_header)
+                       + index * ring_size(n_slots);
     struct mat_event_ring *ring = ring_start;
     uint64_t number = ring->head;
     uint64_t *slot = (uint64_t *) (ring + 1)
-                     + (number & (header->n_slots - 1)) * EVENT_WORDS;
+                     + (number & (n_slots - 1)) * EVENT_WORDS;
     uint64_t words[EVENT_WORDS];
 
     memcpy(words, event, sizeof words);

@@ -67,8 +67,8 @@ enum {
     MAT_EVENT(HOLD_EXPIRED, "hold-expired", "held packets were dropped")    \
     MAT_EVENT(PORT_ATTACHED, "port-attached", "the datapath has a port")    \
     MAT_EVENT(PORT_DETACHED, "port-detached", "the datapath lost a port")   \
-    MAT_EVENT(PORT_LIVE, "port-live", "the guest's rings are live")         \
-    MAT_EVENT(PORT_DEAD, "port-dead", "the guest's rings are gone")
+    MAT_EVENT(PORT_LIVE, "port-live", "link or guest's rings are up")       \
+    MAT_EVENT(PORT_DEAD, "port-dead", "link or guest's rings are down")
 
 enum mat_event_type {
 #define MAT_EVENT(ENUM, NAME, TEXT) MAT_EVENT_##ENUM,
@@ -107,8 +107,10 @@ size_t mat_event_region_size(unsigned int n_rings, unsigned int n_slots);
 void mat_event_region_init(void *region, unsigned int n_rings,
                            unsigned int n_slots);
 
-/* Puts 'event' into ring 'index' of 'region'.  Never waits. */
-void mat_event_put(void *region, unsigned int index,
+/* Puts 'event' into ring 'index' of 'region', made with 'n_slots'.  Never
+ * waits.  Whatever others may have written to the region, nothing outside of
+ * the ring is touched. */
+void mat_event_put(void *region, unsigned int n_slots, unsigned int index,
                    const struct mat_event *event);
 
 /* The consumer's side. */

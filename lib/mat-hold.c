@@ -34,6 +34,13 @@ struct queue {
     bool is_ready;
 };
 
+/* How much there is of what the limits for all queues are about. */
+struct usage {
+    unsigned int n_keys;
+    unsigned int n_packets;
+    size_t n_bytes;
+};
+
 struct mat_hold {
     struct mat_hold_limits limits;
     uint64_t seed;
@@ -44,8 +51,8 @@ struct mat_hold {
     uint32_t free_slot, free_queue;
     uint32_t oldest, newest;
     uint32_t first_ready, last_ready;
-    unsigned int n_packets;
-    size_t n_bytes;
+    struct usage all;
+    struct usage guesses;           /* What does not wait for a VMN. */
     uint64_t counters[MAT_HOLD_N_COUNTERS];
 };
 
@@ -140,22 +147,58 @@ init_arrays(struct mat_hold *hold)
     return true;
 }
 
-/* Which limit refuses another packet of 'size' bytes; MAT_HOLD_HELD if none.
- * 'queue' is null for a key without packets. */
+/* Which limit for all queues, divided by 'share', refuses another packet of
+ * 'size' bytes; MAT_HOLD_HELD if none. */
 static enum mat_hold_counter
-check_limits(const struct mat_hold *hold, const struct queue *queue,
-             size_t size)
+check_usage(const struct mat_hold *hold, const struct usage *usage,
+            unsigned int share, bool new_key, size_t size)
 {
     const struct mat_hold_limits *l = &hold->limits;
 
-    return (hold->n_packets >= l->n_packets ? MAT_HOLD_PACKETS
-            : hold->n_bytes + size > l->n_bytes ? MAT_HOLD_BYTES
-            : (queue ? queue->n_bytes : 0) + size > l->n_key_bytes
-              ? MAT_HOLD_KEY_BYTES
-            : queue && queue->n_packets >= l->n_key_packets
-              ? MAT_HOLD_KEY_PACKETS
-            : !queue && hold->free_queue == NONE ? MAT_HOLD_NO_KEY
+    return (usage->n_packets >= l->n_packets / share ? MAT_HOLD_PACKETS
+            : usage->n_bytes + size > l->n_bytes / share ? MAT_HOLD_BYTES
+            : new_key && usage->n_keys >= l->n_keys / share ? MAT_HOLD_NO_KEY
             : MAT_HOLD_HELD);
+}
+
+/* The same for all limits.  'queue' is null for a key that has none. */
+static enum mat_hold_counter
+check_limits(const struct mat_hold *hold, const struct mat_hold_key *key,
+             const struct queue *queue, size_t size)
+{
+    const struct mat_hold_limits *l = &hold->limits;
+    enum mat_hold_counter result;
+
+    if ((queue ? queue->n_bytes : 0) + size > l->n_key_bytes) {
+        return MAT_HOLD_KEY_BYTES;
+    } else if (queue && queue->n_packets >= l->n_key_packets) {
+        return MAT_HOLD_KEY_PACKETS;
+    }
+    result = check_usage(hold, &hold->all, 1, !queue, size);
+    return (result == MAT_HOLD_HELD && key->kind != MAT_HOLD_VMN
+            ? check_usage(hold, &hold->guesses, 2, !queue, size) : result);
+}
+
+/* Adds to what is used by queues of the kind of 'key', or takes off. */
+static void
+use(struct mat_hold *hold, const struct mat_hold_key *key, unsigned int n_keys,
+    unsigned int n_packets, size_t n_bytes)
+{
+    struct usage *usages[] = { &hold->all, &hold->guesses };
+    size_t n = key->kind == MAT_HOLD_VMN ? 1 : 2;
+
+    for (size_t i = 0; i < n; i++) {
+        usages[i]->n_keys += n_keys;
+        usages[i]->n_packets += n_packets;
+        usages[i]->n_bytes += n_bytes;
+    }
+}
+
+static void
+unuse(struct mat_hold *hold, const struct mat_hold_key *key,
+      unsigned int n_keys, unsigned int n_packets, size_t n_bytes)
+{
+    use(hold, key, 0 - n_keys, 0 - n_packets, 0 - n_bytes);
 }
 
 enum mat_hold_counter
@@ -163,7 +206,7 @@ mat_hold_add(struct mat_hold *hold, const struct mat_hold_key *key,
              void *packet, size_t size, int64_t now_ms, bool *first)
 {
     struct queue *queue = find(hold, key);
-    enum mat_hold_counter result = check_limits(hold, queue, size);
+    enum mat_hold_counter result = check_limits(hold, key, queue, size);
     uint32_t index = hold->free_slot;
     struct slot *slot;
 
@@ -192,8 +235,7 @@ mat_hold_add(struct mat_hold *hold, const struct mat_hold_key *key,
     hold->newest = index;
     queue->n_packets++;
     queue->n_bytes += size;
-    hold->n_packets++;
-    hold->n_bytes += size;
+    use(hold, key, 0, 1, size);
     return result;
 }
 
@@ -235,6 +277,14 @@ mat_hold_pop_released(struct mat_hold *hold)
         put_if_empty(hold, queue);
     }
     return NULL;
+}
+
+unsigned int
+mat_hold_n_waiting(const struct mat_hold *hold, const struct mat_hold_key *key)
+{
+    const struct queue *queue = find(hold, key);
+
+    return queue ? queue->n_packets : 0;
 }
 
 void *
@@ -295,13 +345,13 @@ mat_hold_next(const struct mat_hold *hold, unsigned int *cursor,
 unsigned int
 mat_hold_n_packets(const struct mat_hold *hold)
 {
-    return hold->n_packets;
+    return hold->all.n_packets;
 }
 
 size_t
 mat_hold_n_bytes(const struct mat_hold *hold)
 {
-    return hold->n_bytes;
+    return hold->all.n_bytes;
 }
 
 uint64_t
@@ -328,8 +378,7 @@ take_head(struct mat_hold *hold, struct queue *queue,
     queue->n_packets--;
     queue->n_released -= queue->n_released > 0;
     queue->n_bytes -= slot->size;
-    hold->n_packets--;
-    hold->n_bytes -= slot->size;
+    unuse(hold, &queue->key, 0, 1, slot->size);
     *(slot->older != NONE ? &hold->slots[slot->older].newer
       : &hold->oldest) = slot->newer;
     *(slot->newer != NONE ? &hold->slots[slot->newer].older
@@ -386,6 +435,7 @@ get(struct mat_hold *hold, const struct mat_hold_key *key)
     queue->key = *key;
     queue->next = *chain;
     *chain = index;
+    use(hold, key, 1, 0, 0);
     return queue;
 }
 
@@ -404,4 +454,5 @@ put_if_empty(struct mat_hold *hold, struct queue *queue)
     *link = queue->next;
     queue->next = hold->free_queue;
     hold->free_queue = index;
+    unuse(hold, &queue->key, 1, 0, 0);
 }

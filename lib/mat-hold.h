@@ -12,7 +12,9 @@
  * mistaken release ends.
  *
  * Every limit is a number in struct mat_hold_limits and a counter of what it
- * refused.  No function does more work than a constant, but for those that say
+ * refused.  What waits for a mapping, which anybody can cause by sending to
+ * addresses that do not exist, gets at most half of the limits for all queues
+ * together, so that a VMN that moves has the rest for certain.  No function does more work than a constant, but for those that say
  * so, since threads of the datapath wait for the caller's lock.
  *
  * Threads: one at a time.  Packets are the caller's pointers and are never
@@ -73,6 +75,10 @@ enum mat_hold_counter mat_hold_add(struct mat_hold *,
  * mat_hold_pop_released() returns them one by one, null at the end. */
 size_t mat_hold_release(struct mat_hold *, const struct mat_hold_key *);
 void *mat_hold_pop_released(struct mat_hold *);
+
+/* How many packets wait for 'key'. */
+unsigned int mat_hold_n_waiting(const struct mat_hold *,
+                                const struct mat_hold_key *);
 
 /* Takes the oldest packet of 'key', to be discarded. */
 void *mat_hold_pop(struct mat_hold *, const struct mat_hold_key *);

@@ -13,10 +13,9 @@
  * sees the raised version, and tries again. */
 
 enum {
-    /* A shard is at most this full, in percent, before it doubles.  An IPv6
-     * bucket has one slot, which collides sooner. */
-    FULL4_PERCENT = 62,
-    FULL6_PERCENT = 50,
+    /* A shard is at most this full, in percent, before it doubles.  At these,
+     * 4 of 100 IPv4 mappings and 7 of 100 IPv6 mappings are not at home. */
+    FULL_PERCENT = 40,
 
     WITHDRAWN_MAX = 4096,       /* Slots that wait for mat_map_collect(). */
     WITHDRAWN_SPARE = 8,        /* For one change of the table, once it has
@@ -56,17 +55,30 @@ struct mat_map_writer {
 #define TAG_FREE 0u
 #define TAG_WITHDRAWN (1u << MAT_MAP_ZONE_SHIFT)
 
-static uint64_t
-load_array(const struct mat_map *map, uint64_t hash)
+static unsigned int
+slots_per_bucket(const struct mat_map *map)
 {
-    return __atomic_load_n(&map->shards[hash % MAT_MAP_SHARDS].array,
-                           __ATOMIC_ACQUIRE);
+    return map->is_v4 ? MAT_MAP_SLOTS4 : MAT_MAP_SLOTS6;
+}
+
+/* Log2 of the size of a bucket. */
+static unsigned int
+bucket_log2(const struct mat_map *map)
+{
+    return map->is_v4 ? 6 : 7;
+}
+
+/* Log2 of the number of buckets, from the shift in the word, and back. */
+static unsigned int
+array_log2(const struct mat_map *map, uint64_t array)
+{
+    return 64 - bucket_log2(map) - (unsigned int) (array & 63);
 }
 
 static uint64_t
-mask_of(uint64_t array)
+n_buckets(const struct mat_map *map, uint64_t array)
 {
-    return (UINT64_C(1) << (array & 63)) - 1;
+    return UINT64_C(1) << array_log2(map, array);
 }
 
 static void *
@@ -75,23 +87,12 @@ buckets_of(uint64_t array)
     return (void *) (uintptr_t) (array & ~UINT64_C(63));
 }
 
-/* The number of the home bucket, before it is masked. */
+/* The number of the bucket 'i' after the home of 'hash'. */
 static uint64_t
-home_of(uint64_t hash)
+probe(const struct mat_map *map, uint64_t array, uint64_t hash, uint64_t i)
 {
-    return hash / MAT_MAP_SHARDS;
-}
-
-static unsigned int
-slots_per_bucket(const struct mat_map *map)
-{
-    return map->is_v4 ? MAT_MAP_SLOTS4 : 1;
-}
-
-static uint64_t
-n_buckets(uint64_t array)
-{
-    return mask_of(array) + 1;
+    return (((hash << 8 >> (array & 63) >> bucket_log2(map)) + i)
+            & (n_buckets(map, array) - 1));
 }
 
 static void
@@ -125,7 +126,7 @@ search_ends(const uint16_t *n_passed)
 static uint32_t
 shard_version(const struct mat_map *map, uint64_t hash)
 {
-    return __atomic_load_n(&map->shards[hash % MAT_MAP_SHARDS].version,
+    return __atomic_load_n(&map->shards[mat_map_shard__(hash)].version,
                            __ATOMIC_ACQUIRE);
 }
 
@@ -134,21 +135,22 @@ mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
               bool mark, struct mat_map_hit *hit)
 {
     uint64_t hash = mat_map_hash4(map, zone, key);
-    uint32_t mask, wanted = mat_map_wanted__(map->is_zoned, zone, &mask);
     uint32_t version;
 
     do {
         version = shard_version(map, hash);
 
-        uint64_t array = load_array(map, hash);
+        uint64_t array = mat_map_array__(map, hash);
         struct mat_map4_bucket *buckets = buckets_of(array);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
-            struct mat_map4_bucket *b
-                = &buckets[(home_of(hash) + i) & mask_of(array)];
+            struct mat_map4_bucket *b = &buckets[probe(map, array, hash, i)];
 
-            if (mat_map4_match__(b, key, wanted, mask, mark, hit)) {
-                return true;
+            for (unsigned int j = 0; j < MAT_MAP_SLOTS4; j++) {
+                if (mat_map4_read__(b, j, map->is_zoned, zone, key, mark,
+                                    hit)) {
+                    return true;
+                }
             }
             if (search_ends(&b->n_passed)) {
                 break;
@@ -164,21 +166,22 @@ mat_map6_find(const struct mat_map *map, uint32_t zone,
               struct mat_map_hit *hit)
 {
     uint64_t hash = mat_map_hash6(map, zone, key);
-    uint32_t mask, wanted = mat_map_wanted__(map->is_zoned, zone, &mask);
     uint32_t version;
 
     do {
         version = shard_version(map, hash);
 
-        uint64_t array = load_array(map, hash);
+        uint64_t array = mat_map_array__(map, hash);
         struct mat_map6_bucket *buckets = buckets_of(array);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
-            struct mat_map6_bucket *b
-                = &buckets[(home_of(hash) + i) & mask_of(array)];
+            struct mat_map6_bucket *b = &buckets[probe(map, array, hash, i)];
 
-            if (mat_map6_match__(b, key, wanted, mask, mark, hit)) {
-                return true;
+            for (unsigned int j = 0; j < MAT_MAP_SLOTS6; j++) {
+                if (mat_map6_read__(b, j, map->is_zoned, zone, key, mark,
+                                    hit)) {
+                    return true;
+                }
             }
             if (search_ends(&b->n_passed)) {
                 break;
@@ -201,7 +204,7 @@ tag_of(const struct mat_map *map, uint64_t array, uint64_t bucket,
     } else {
         struct mat_map6_bucket *buckets = buckets_of(array);
 
-        return &buckets[bucket].tag;
+        return &buckets[bucket].tag[slot];
     }
 }
 
@@ -212,19 +215,21 @@ _Static_assert(offsetof(struct mat_map4_bucket, accessed)
                == offsetof(struct mat_map6_bucket, accessed), "alike");
 
 static uint16_t *
-n_passed_of(uint64_t array, uint64_t bucket)
+n_passed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
 {
-    struct mat_map4_bucket *buckets = buckets_of(array);
+    char *p = buckets_of(array);
+    struct mat_map4_bucket *b = (void *) (p + (bucket << bucket_log2(map)));
 
-    return &buckets[bucket].n_passed;
+    return &b->n_passed;
 }
 
 static uint8_t *
-accessed_of(uint64_t array, uint64_t bucket)
+accessed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
 {
-    struct mat_map4_bucket *buckets = buckets_of(array);
+    char *p = buckets_of(array);
+    struct mat_map4_bucket *b = (void *) (p + (bucket << bucket_log2(map)));
 
-    return &buckets[bucket].accessed;
+    return &b->accessed;
 }
 
 static void
@@ -246,9 +251,9 @@ slot_get(const struct mat_map *map, uint64_t array, const struct place *place,
         struct mat_map6_bucket *b = buckets_of(array);
 
         b += place->bucket;
-        m->key = mat_addr_from_v6(b->key);
-        m->value = mat_addr_from_v6(b->value);
-        m->aux = b->aux;
+        m->key = mat_addr_from_v6(b->key[place->slot]);
+        m->value = mat_addr_from_v6(b->value[place->slot]);
+        m->aux = b->aux[place->slot];
     }
 }
 
@@ -270,18 +275,19 @@ slot_publish(const struct mat_map *map, uint64_t array,
         __atomic_store_n(&b->aux[place->slot], m->aux, __ATOMIC_RELAXED);
     } else {
         struct mat_map6_bucket *b = buckets_of(array);
+        unsigned int i = place->slot;
         uint64_t key[2], value[2];
 
         b += place->bucket;
         key_words(&m->key, key);
         key_words(&m->value, value);
-        __atomic_store_n(&b->key[0], key[0], __ATOMIC_RELAXED);
-        __atomic_store_n(&b->key[1], key[1], __ATOMIC_RELAXED);
-        __atomic_store_n(&b->value[0], value[0], __ATOMIC_RELAXED);
-        __atomic_store_n(&b->value[1], value[1], __ATOMIC_RELAXED);
-        __atomic_store_n(&b->aux, m->aux, __ATOMIC_RELAXED);
+        __atomic_store_n(&b->key[i][0], key[0], __ATOMIC_RELAXED);
+        __atomic_store_n(&b->key[i][1], key[1], __ATOMIC_RELAXED);
+        __atomic_store_n(&b->value[i][0], value[0], __ATOMIC_RELAXED);
+        __atomic_store_n(&b->value[i][1], value[1], __ATOMIC_RELAXED);
+        __atomic_store_n(&b->aux[i], m->aux, __ATOMIC_RELAXED);
     }
-    __atomic_fetch_and(accessed_of(array, place->bucket), unmarked,
+    __atomic_fetch_and(accessed_of(map, array, place->bucket), unmarked,
                        __ATOMIC_RELAXED);
     __atomic_store_n(place->tag,
                      m->zone << MAT_MAP_ZONE_SHIFT | m->flags | MAT_MAP_VALID,
@@ -309,8 +315,9 @@ static bool
 find_place(const struct mat_map *map, uint64_t array, uint64_t hash,
            uint32_t zone, const struct mat_addr *key, struct place *place)
 {
-    for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX && i < n_buckets(array); i++) {
-        place->bucket = (home_of(hash) + i) & mask_of(array);
+    for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX && i < n_buckets(map, array);
+         i++) {
+        place->bucket = probe(map, array, hash, i);
         for (unsigned int j = 0; j < slots_per_bucket(map); j++) {
             place->slot = j;
             place->tag = tag_of(map, array, place->bucket, j);
@@ -319,7 +326,7 @@ find_place(const struct mat_map *map, uint64_t array, uint64_t hash,
                 return true;
             }
         }
-        if (key && !*n_passed_of(array, place->bucket)) {
+        if (key && !*n_passed_of(map, array, place->bucket)) {
             return false;
         }
     }
@@ -329,14 +336,14 @@ find_place(const struct mat_map *map, uint64_t array, uint64_t hash,
 /* Counts, by 'change' of 1 or -1, a mapping at 'place' in all the buckets that
  * it had to pass. */
 static void
-count_passed(uint64_t array, uint64_t hash, const struct place *place,
-             int change)
+count_passed(const struct mat_map *map, uint64_t array, uint64_t hash,
+             const struct place *place, int change)
 {
-    uint64_t mask = mask_of(array);
+    uint64_t mask = n_buckets(map, array) - 1;
 
-    for (uint64_t i = home_of(hash) & mask; i != place->bucket;
+    for (uint64_t i = probe(map, array, hash, 0); i != place->bucket;
          i = (i + 1) & mask) {
-        uint16_t *n_passed = n_passed_of(array, i);
+        uint16_t *n_passed = n_passed_of(map, array, i);
 
         __atomic_store_n(n_passed, (uint16_t) (*n_passed + change),
                          __ATOMIC_RELEASE);
@@ -352,17 +359,24 @@ insert(const struct mat_map *map, uint64_t array, uint64_t hash,
     if (!find_place(map, array, hash, 0, NULL, &place)) {
         return false;
     }
-    count_passed(array, hash, &place, 1);
+    count_passed(map, array, hash, &place, 1);
     slot_publish(map, array, &place, m);
     return true;
 }
 
 /* Arrays. */
 
-static uint64_t
-array_create(struct mat_map_writer *writer, unsigned int log2)
+static size_t
+array_size(const struct mat_map *map, uint64_t array)
 {
-    size_t size = (size_t) 64 << log2;
+    return n_buckets(map, array) << bucket_log2(map);
+}
+
+static uint64_t
+array_create(const struct mat_map *map, unsigned int log2)
+{
+    struct mat_map_writer *writer = map->writer;
+    size_t size = (size_t) 1 << bucket_log2(map) << log2;
     void *buckets = log2 <= LOG2_MAX ? writer->memory.alloc(size) : NULL;
 
     if (!buckets) {
@@ -370,20 +384,14 @@ array_create(struct mat_map_writer *writer, unsigned int log2)
     }
     assert(!((uintptr_t) buckets & 63));
     writer->bytes += size;
-    return (uint64_t) (uintptr_t) buckets | log2;
-}
-
-static size_t
-array_size(uint64_t array)
-{
-    return (size_t) 64 << (array & 63);
+    return (uint64_t) (uintptr_t) buckets | (64 - bucket_log2(map) - log2);
 }
 
 static void
-array_free(struct mat_map_writer *writer, uint64_t array)
+array_free(const struct mat_map *map, uint64_t array)
 {
-    writer->bytes -= array_size(array);
-    writer->memory.free(buckets_of(array), array_size(array));
+    map->writer->bytes -= array_size(map, array);
+    map->writer->memory.free(buckets_of(array), array_size(map, array));
 }
 
 /* Copies every mapping of 'old' to 'new', which is not yet published.  Fails
@@ -395,7 +403,7 @@ array_copy(const struct mat_map *map, uint64_t old, uint64_t new, uint32_t *n)
     struct place p;
 
     *n = 0;
-    for (p.bucket = 0; p.bucket < n_buckets(old); p.bucket++) {
+    for (p.bucket = 0; p.bucket < n_buckets(map, old); p.bucket++) {
         for (p.slot = 0; p.slot < slots_per_bucket(map); p.slot++) {
             p.tag = tag_of(map, old, p.bucket, p.slot);
             if (*p.tag & MAT_MAP_VALID) {
@@ -410,27 +418,14 @@ array_copy(const struct mat_map *map, uint64_t old, uint64_t new, uint32_t *n)
     return true;
 }
 
-static void
-set_array(struct mat_map *map, struct mat_map_shard *shard, uint64_t array)
-{
-    struct mat_map_home *home = &map->homes[shard - map->shards];
-
-    __atomic_store_n(&shard->array, array, __ATOMIC_RELEASE);
-    __atomic_store_n(&home->buckets, buckets_of(array), __ATOMIC_RELEASE);
-    __atomic_store_n(&home->mask, mask_of(array) * 64, __ATOMIC_RELEASE);
-}
-
-/* Would 'n' mappings be too many for 'n_slots'? */
+/* Would 'n' mappings be too many for 'shard' as it is? */
 static bool
-is_too_full(const struct mat_map *map, uint64_t n, uint64_t n_slots)
+is_too_full(const struct mat_map *map, const struct mat_map_shard *shard,
+            uint64_t n)
 {
-    return n * 100 > n_slots * (map->is_v4 ? FULL4_PERCENT : FULL6_PERCENT);
-}
+    uint64_t n_slots = n_buckets(map, shard->array) * slots_per_bucket(map);
 
-static uint64_t
-n_slots(const struct mat_map *map, const struct mat_map_shard *shard)
-{
-    return n_buckets(shard->array) * slots_per_bucket(map);
+    return n * 100 > n_slots * FULL_PERCENT;
 }
 
 /* Size of the array that 'shard' needs for one mapping more.  It stays as it
@@ -440,17 +435,17 @@ n_slots(const struct mat_map *map, const struct mat_map_shard *shard)
 static unsigned int
 next_log2(const struct mat_map *map, const struct mat_map_shard *shard)
 {
-    unsigned int log2 = (unsigned int) (shard->array & 63);
+    unsigned int log2 = array_log2(map, shard->array);
     struct place p;
     uint32_t n = 0;
 
-    for (p.bucket = 0; p.bucket < n_buckets(shard->array); p.bucket++) {
+    for (p.bucket = 0; p.bucket < n_buckets(map, shard->array); p.bucket++) {
         for (p.slot = 0; p.slot < slots_per_bucket(map); p.slot++) {
             n += *tag_of(map, shard->array, p.bucket, p.slot) & MAT_MAP_VALID;
         }
     }
     return (n == shard->n
-            || is_too_full(map, n + UINT64_C(1), n_slots(map, shard))
+            || is_too_full(map, shard, n + UINT64_C(1))
             ? log2 + 1 : log2);
 }
 
@@ -465,19 +460,19 @@ grow(struct mat_map *map, struct mat_map_shard *shard)
     uint64_t new;
     uint32_t n;
 
-    new = retired ? array_create(writer, log2) : 0;
+    new = retired ? array_create(map, log2) : 0;
     if (!new || !array_copy(map, old, new, &n)) {
         if (new) {
-            array_free(writer, new);
+            array_free(map, new);
         }
         free(retired);
         return new ? MAT_MAP_CROWDED : MAT_MAP_NO_MEMORY;
     }
     shard->n = n;
-    set_array(map, shard, new);
+    __atomic_store_n(&shard->array, new, __ATOMIC_RELEASE);
 
     retired->buckets = buckets_of(old);
-    retired->size = array_size(old);
+    retired->size = array_size(map, old);
     retired->next = writer->retired;
     writer->retired = retired;
     writer->bytes -= retired->size;
@@ -488,7 +483,7 @@ grow(struct mat_map *map, struct mat_map_shard *shard)
 static bool
 is_full(const struct mat_map *map, const struct mat_map_shard *shard)
 {
-    return is_too_full(map, shard->n + UINT64_C(1), n_slots(map, shard));
+    return is_too_full(map, shard, shard->n + UINT64_C(1));
 }
 
 /* The map. */
@@ -501,21 +496,20 @@ mat_map_init(struct mat_map *map, bool is_v4, bool is_zoned,
     memset(map, 0, sizeof *map);
     map->is_v4 = is_v4;
     map->is_zoned = is_zoned;
-    map->seed[0] = seed[0];
-    map->seed[1] = seed[1] | 1;
+    map->multipliers[0] = seed[0] | 1;
+    map->multipliers[1] = seed[1] | 1;
+    map->multipliers[2] = (seed[0] ^ (seed[1] << 32 | seed[1] >> 32)) | 1;
     map->writer = calloc(1, sizeof *map->writer);
     if (!map->writer) {
         return false;
     }
     map->writer->memory = *memory;
     for (size_t i = 0; i < MAT_MAP_SHARDS; i++) {
-        uint64_t array = array_create(map->writer, 0);
-
-        if (!array) {
+        map->shards[i].array = array_create(map, 0);
+        if (!map->shards[i].array) {
             mat_map_destroy(map);
             return false;
         }
-        set_array(map, &map->shards[i], array);
     }
     return true;
 }
@@ -529,7 +523,7 @@ mat_map_destroy(struct mat_map *map)
     mat_map_collect(map);
     for (size_t i = 0; i < MAT_MAP_SHARDS; i++) {
         if (map->shards[i].array) {
-            array_free(map->writer, map->shards[i].array);
+            array_free(map, map->shards[i].array);
         }
     }
     free(map->writer);
@@ -553,7 +547,7 @@ withdraw(struct mat_map *map, struct mat_map_shard *shard, uint64_t hash,
 
     __atomic_store_n(&shard->version, shard->version + 1, __ATOMIC_RELEASE);
     __atomic_store_n(place->tag, TAG_WITHDRAWN, __ATOMIC_RELEASE);
-    count_passed(shard->array, hash, place, -1);
+    count_passed(map, shard->array, hash, place, -1);
 }
 
 static bool
@@ -567,7 +561,7 @@ enum mat_map_error
 mat_map_put(struct mat_map *map, const struct mat_mapping *m)
 {
     uint64_t hash = hash_key(map, m->zone, &m->key);
-    struct mat_map_shard *shard = &map->shards[hash % MAT_MAP_SHARDS];
+    struct mat_map_shard *shard = &map->shards[mat_map_shard__(hash)];
     struct place old;
     bool replaces;
 
@@ -606,7 +600,7 @@ mat_map_set_flags(struct mat_map *map, uint32_t zone,
                   const struct mat_addr *key, uint8_t flags)
 {
     uint64_t hash = hash_key(map, zone, key);
-    struct mat_map_shard *shard = &map->shards[hash % MAT_MAP_SHARDS];
+    struct mat_map_shard *shard = &map->shards[mat_map_shard__(hash)];
     struct place place;
 
     if (find_place(map, shard->array, hash, zone, key, &place)) {
@@ -621,7 +615,7 @@ bool
 mat_map_remove(struct mat_map *map, uint32_t zone, const struct mat_addr *key)
 {
     uint64_t hash = hash_key(map, zone, key);
-    struct mat_map_shard *shard = &map->shards[hash % MAT_MAP_SHARDS];
+    struct mat_map_shard *shard = &map->shards[mat_map_shard__(hash)];
     struct place place;
 
     if (!find_place(map, shard->array, hash, zone, key, &place)) {
@@ -637,7 +631,7 @@ mat_map_get(const struct mat_map *map, uint32_t zone,
             const struct mat_addr *key, struct mat_mapping *m)
 {
     uint64_t hash = hash_key(map, zone, key);
-    const struct mat_map_shard *shard = &map->shards[hash % MAT_MAP_SHARDS];
+    const struct mat_map_shard *shard = &map->shards[mat_map_shard__(hash)];
     struct place place;
 
     if (mat_addr_is_v4(key) != map->is_v4
@@ -653,7 +647,7 @@ mat_map_mark(const struct mat_map *map, uint32_t zone,
              const struct mat_addr *key, bool clear)
 {
     uint64_t hash = hash_key(map, zone, key);
-    uint64_t array = map->shards[hash % MAT_MAP_SHARDS].array;
+    uint64_t array = map->shards[mat_map_shard__(hash)].array;
     struct place place;
     uint8_t *accessed;
     uint8_t bit;
@@ -662,7 +656,7 @@ mat_map_mark(const struct mat_map *map, uint32_t zone,
         return false;
     }
     bit = (uint8_t) (1u << place.slot);
-    accessed = accessed_of(array, place.bucket);
+    accessed = accessed_of(map, array, place.bucket);
     if (!(__atomic_load_n(accessed, __ATOMIC_RELAXED) & bit)) {
         return false;
     }
@@ -697,10 +691,10 @@ mat_map_next(const struct mat_map *map, uint64_t *cursor,
     for (; shard < MAT_MAP_SHARDS; shard++, slot = 0) {
         uint64_t array = map->shards[shard].array;
 
-        if (slot && log2 != (array & 63)) {
+        if (slot && log2 != array_log2(map, array)) {
             slot = 0;
         }
-        for (; slot < n_buckets(array) * per_bucket; slot++) {
+        for (; slot < n_buckets(map, array) * per_bucket; slot++) {
             struct place p = {
                 .bucket = slot / per_bucket,
                 .slot = (unsigned int) (slot % per_bucket),
@@ -709,7 +703,8 @@ mat_map_next(const struct mat_map *map, uint64_t *cursor,
             p.tag = tag_of(map, array, p.bucket, p.slot);
             if (*p.tag & MAT_MAP_VALID) {
                 slot_get(map, array, &p, m);
-                *cursor = cursor_make(shard, array & 63, slot + 1);
+                *cursor = cursor_make(shard, array_log2(map, array),
+                                      slot + 1);
                 return true;
             }
         }

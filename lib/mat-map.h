@@ -4,9 +4,10 @@
 
 /* Hash map from an address to an address, for the data path.
  *
- * A lookup costs one cache line: keys and values lie together in 64-byte
- * buckets, 3 IPv4 mappings or 1 IPv6 mapping each.  A datapath first hashes
- * and prefetches a whole batch and only then looks up.
+ * A lookup costs one cache line of an IPv4 map, two of an IPv6 one: keys and
+ * values lie together in buckets, 3 IPv4 mappings in 64 bytes or 2 IPv6
+ * mappings in 128.  A datapath first hashes and prefetches a whole batch and
+ * only then looks up.
  *
  * Readers and the writer
  * ----------------------
@@ -27,7 +28,9 @@
  *
  * Collisions go to the next bucket; 'n_passed' of a bucket counts the mappings
  * that did not fit into it, so most lookups, also those that find nothing, end
- * in the first.
+ * in the first.  A mapping that is not in its home bucket costs a reader a
+ * mispredicted branch and a line that nobody prefetched, more than all the
+ * rest, so arrays are kept rather empty.
  *
  * Rules: readers use the inline functions inside a read section (see
  * mat-table.h), all else is for the writer.  No mapping ever has an address of
@@ -35,13 +38,15 @@
 
 #include "mat-addr.h"
 
-#ifdef __SSE2__
+#if defined __SSE2__ && !defined __SANITIZE_THREAD__
 #include <emmintrin.h>
 #endif
 
 enum {
-    MAT_MAP_SHARDS = 256,       /* At 1M mappings a growth step moves 4k. */
+    MAT_MAP_SHARDS = 256,       /* 8 bits of the hash.  At 1M mappings a growth step
+                                 * moves 4k. */
     MAT_MAP_SLOTS4 = 3,
+    MAT_MAP_SLOTS6 = 2,
     MAT_MAP_PROBES_MAX = 32     /* Buckets a lookup visits at the most. */
 };
 
@@ -58,8 +63,8 @@ struct mat_map4_bucket {
     uint8_t unused;
     uint16_t n_passed;
     uint32_t key[MAT_MAP_SLOTS4];
-    uint32_t value[MAT_MAP_SLOTS4];
     uint32_t tag[MAT_MAP_SLOTS4];
+    uint32_t value[MAT_MAP_SLOTS4];
     uint64_t aux[MAT_MAP_SLOTS4];
 };
 _Static_assert(sizeof(struct mat_map4_bucket) == 64, "one cache line");
@@ -68,33 +73,26 @@ struct mat_map6_bucket {
     uint8_t accessed;
     uint8_t unused;
     uint16_t n_passed;
-    uint32_t tag;
-    uint64_t aux;
-    uint64_t key[2];
-    uint64_t value[2];
-    uint64_t unused2[2];
+    uint32_t tag[MAT_MAP_SLOTS6];
+    uint32_t unused2;
+    uint64_t aux[MAT_MAP_SLOTS6];
+    uint64_t key[MAT_MAP_SLOTS6][2];
+    uint64_t value[MAT_MAP_SLOTS6][2];  /* In the second line. */
+    uint64_t unused3[4];
 };
-_Static_assert(sizeof(struct mat_map6_bucket) == 64, "one cache line");
-
-/* Where the home bucket of a hash is, in the form that needs the fewest
- * instructions.  A reader loads 'mask' before 'buckets', and the writer stores
- * it after: an old mask with a new, larger array gives a wrong bucket of it,
- * where the key is not, and the full search that then follows uses 'array'. */
-struct mat_map_home {
-    uint64_t mask;              /* Number of buckets less one, times 64. */
-    char *buckets;
-};
+_Static_assert(sizeof(struct mat_map6_bucket) == 128, "two cache lines");
+_Static_assert(offsetof(struct mat_map6_bucket, value) == 64, "second line");
 
 struct mat_map_shard {
-    uint64_t array;             /* Address of the buckets | log2 of number. */
+    uint64_t array;             /* Address of the buckets | shift, see
+                                 * mat_map_home4(). */
     uint32_t version;           /* Raised before a mapping is withdrawn. */
     uint32_t n;                 /* Writer's: slots in use or not yet free. */
 };
 
 struct mat_map {
-    struct mat_map_home homes[MAT_MAP_SHARDS];
     struct mat_map_shard shards[MAT_MAP_SHARDS];
-    uint64_t seed[2];
+    uint64_t multipliers[3];
     bool is_v4;
     bool is_zoned;              /* The zone is part of the key. */
     struct mat_map_writer *writer;
@@ -114,40 +112,86 @@ mat_map_hit_zone(const struct mat_map_hit *hit)
     return hit->tag >> MAT_MAP_ZONE_SHIFT;
 }
 
-/* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0.
- *
- * The hash is keyed by the seed and mixes all bits into all: neighbouring
- * addresses, the usual case, must spread over shards and buckets. */
-static inline uint64_t
-mat_map_mix(const struct mat_map *map, uint64_t x)
+static inline uint32_t
+mat_map_host32__(uint32_t x)
 {
-    x = (x ^ map->seed[0]) * map->seed[1];
-    x = (x ^ x >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    return x ^ x >> 32;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap32(x);
+#else
+    return x;
+#endif
 }
 
 static inline uint64_t
+mat_map_host64__(uint64_t x)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap64(x);
+#else
+    return x;
+#endif
+}
+
+/* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0.
+ *
+ * The hash is a sum of products with secret odd numbers, of which the upper
+ * bits are used: which keys collide cannot be known from outside, and
+ * neighbouring addresses, the usual case, spread more evenly than at random
+ * (as long as they are neighbouring numbers, so in host byte order). */
+static inline uint64_t
 mat_map_hash4(const struct mat_map *map, uint32_t zone, uint32_t key)
 {
-    return mat_map_mix(map, (uint64_t) zone << 32 | key);
+    return (((uint64_t) zone << 32 | mat_map_host32__(key))
+            * map->multipliers[0]);
 }
 
 static inline uint64_t
 mat_map_hash6(const struct mat_map *map, uint32_t zone,
               const uint64_t key[static 2])
 {
-    return mat_map_mix(map, mat_map_mix(map, key[0] ^ zone) ^ key[1]);
+    return (zone * map->multipliers[2]
+            + mat_map_host64__(key[0]) * map->multipliers[1]
+            + mat_map_host64__(key[1]) * map->multipliers[0]);
 }
 
-/* The bucket where the search for 'hash' begins. */
-static inline void *
-mat_map_home(const struct mat_map *map, uint64_t hash)
+/* The uppermost bits of a hash choose the shard. */
+static inline unsigned int
+mat_map_shard__(uint64_t hash)
 {
-    const struct mat_map_home *home = &map->homes[hash % MAT_MAP_SHARDS];
-    uint64_t mask = __atomic_load_n(&home->mask, __ATOMIC_ACQUIRE);
+    return (unsigned int) (hash >> 56);
+}
 
-    return (__atomic_load_n(&home->buckets, __ATOMIC_ACQUIRE)
-            + (hash / (MAT_MAP_SHARDS / 64) & mask));
+static inline uint64_t
+mat_map_array__(const struct mat_map *map, uint64_t hash)
+{
+    return __atomic_load_n(&map->shards[mat_map_shard__(hash)].array,
+                           __ATOMIC_ACQUIRE);
+}
+
+/* The bucket where the search for 'hash' begins: where its mapping is, unless
+ * the bucket was full when that came.  Good for the read section.
+ *
+ * The bits below those of the shard choose it: the shift leaves as many of them
+ * as there are buckets, and below them as many as an offset in a bucket has,
+ * which are cut off. */
+static inline struct mat_map4_bucket *
+mat_map_home4(const struct mat_map *map, uint64_t hash)
+{
+    uint64_t array = mat_map_array__(map, hash);
+    uint64_t address = (array & ~UINT64_C(63))
+                       + (hash << 8 >> (array & 63) & ~UINT64_C(63));
+
+    return (struct mat_map4_bucket *) (uintptr_t) address;
+}
+
+static inline struct mat_map6_bucket *
+mat_map_home6(const struct mat_map *map, uint64_t hash)
+{
+    uint64_t array = mat_map_array__(map, hash);
+    uint64_t address = (array & ~UINT64_C(63))
+                       + (hash << 8 >> (array & 63) & ~UINT64_C(127));
+
+    return (struct mat_map6_bucket *) (uintptr_t) address;
 }
 
 /* Marks the mapping in 'slot' of a bucket as used, if it is not yet. */
@@ -167,120 +211,111 @@ bool mat_map6_find(const struct mat_map *, uint32_t zone,
                    const uint64_t key[static 2], bool mark,
                    struct mat_map_hit *);
 
-/* The tag that a slot must have under 'mask' to be the one looked for. */
-static inline uint32_t
-mat_map_wanted__(bool is_zoned, uint32_t zone, uint32_t *mask)
+/* True if a slot with 'tag' holds a mapping, of 'zone' if the map is zoned. */
+static inline bool
+mat_map_tag_fits__(uint32_t tag, bool is_zoned, uint32_t zone)
 {
-    *mask = is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
-                          : MAT_MAP_VALID;
-    return zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID;
+    uint32_t mask = is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
+                             : MAT_MAP_VALID;
+    uint32_t wanted = is_zoned ? zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID
+                               : MAT_MAP_VALID;
+
+    return !((tag ^ wanted) & mask);
 }
 
-/* The slots of 'b', as bits, that hold what is wanted.  Tags are loaded before
- * keys: a slot may be filled anew at any time until its tag is seen to be
- * valid.  (On x86, loads are not reordered; the compiler must not either.) */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) \
-    && !MAT_MAP_NO_VECTORS
+/* Set of the slots with 'key', valid or not, in the lowest bits.  Which slot
+ * it is cannot be predicted, so there is no branch on it. */
 static inline unsigned int
-mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key,
-                 uint32_t wanted, uint32_t mask)
+mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key)
 {
-    __m128i tags, keys;
+#if defined __SSE2__ && !defined __SANITIZE_THREAD__
+    __m128i keys = _mm_loadu_si128((const __m128i *) (const void *) b->key);
+    __m128i same = _mm_cmpeq_epi32(keys, _mm_set1_epi32((int) key));
 
-    tags = _mm_loadu_si128((const __m128i *) (const void *) b->tag);
-    __atomic_signal_fence(__ATOMIC_ACQUIRE);
-    keys = _mm_loadu_si128((const __m128i *) (const void *) b->key);
-    tags = _mm_and_si128(tags, _mm_set1_epi32((int) mask));
-    tags = _mm_cmpeq_epi32(tags, _mm_set1_epi32((int) wanted));
-    keys = _mm_cmpeq_epi32(keys, _mm_set1_epi32((int) key));
-    return (unsigned int) _mm_movemask_ps(
-        _mm_castsi128_ps(_mm_and_si128(tags, keys))) & 7;
-}
+    return (unsigned int) _mm_movemask_ps(_mm_castsi128_ps(same)) & 7;
 #else
-static inline unsigned int
-mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key,
-                 uint32_t wanted, uint32_t mask)
-{
     unsigned int slots = 0;
 
     for (unsigned int i = 0; i < MAT_MAP_SLOTS4; i++) {
-        uint32_t tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
-        uint32_t k = __atomic_load_n(&b->key[i], __ATOMIC_RELAXED);
-
-        slots |= (unsigned int) (!((tag & mask) ^ wanted)
-                                 & !(k ^ key)) << i;
+        slots |= (unsigned int) (__atomic_load_n(&b->key[i], __ATOMIC_RELAXED)
+                                 == key) << i;
     }
     return slots;
-}
 #endif
+}
 
-/* Finds in one bucket.  Which slot it is cannot be predicted, so there is no
- * branch on it.  A mapping that is withdrawn under our eyes is not found, and
- * then its replacement is looked for. */
 static inline bool
-mat_map4_match__(struct mat_map4_bucket *b, uint32_t key, uint32_t wanted,
-                 uint32_t mask, bool mark, struct mat_map_hit *hit)
+mat_map6_has__(const struct mat_map6_bucket *b, unsigned int i,
+               const uint64_t key[static 2])
 {
-    unsigned int slots = mat_map4_slots__(b, key, wanted, mask);
-    unsigned int i;
+    return !((__atomic_load_n(&b->key[i][0], __ATOMIC_RELAXED) ^ key[0])
+             | (__atomic_load_n(&b->key[i][1], __ATOMIC_RELAXED) ^ key[1]));
+}
 
-    if (!slots) {
+/* Reads slot 'i' of a bucket if it holds the mapping of 'key'.  The key is
+ * compared after the tag was loaded: a slot may be filled anew at any time
+ * until its tag is seen to be valid. */
+static inline bool
+mat_map4_read__(struct mat_map4_bucket *b, unsigned int i, bool is_zoned,
+                uint32_t zone, uint32_t key, bool mark,
+                struct mat_map_hit *hit)
+{
+    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+    if (!mat_map_tag_fits__(hit->tag, is_zoned, zone)
+        || __atomic_load_n(&b->key[i], __ATOMIC_RELAXED) != key) {
         return false;
     }
-    i = (unsigned int) __builtin_ctz(slots);
-    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
     hit->value4 = __atomic_load_n(&b->value[i], __ATOMIC_RELAXED);
     hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
     if (mark) {
         mat_map_mark__(&b->accessed, i);
     }
-    return hit->tag & MAT_MAP_VALID;
+    return true;
 }
 
 static inline bool
-mat_map6_match__(struct mat_map6_bucket *b, const uint64_t key[static 2],
-                 uint32_t wanted, uint32_t mask, bool mark,
-                 struct mat_map_hit *hit)
+mat_map6_read__(struct mat_map6_bucket *b, unsigned int i, bool is_zoned,
+                uint32_t zone, const uint64_t key[static 2], bool mark,
+                struct mat_map_hit *hit)
 {
-    uint32_t tag = __atomic_load_n(&b->tag, __ATOMIC_ACQUIRE);
-
-    if (__atomic_load_n(&b->key[0], __ATOMIC_RELAXED) == key[0]
-        && __atomic_load_n(&b->key[1], __ATOMIC_RELAXED) == key[1]
-        && !((tag ^ wanted) & mask)) {
-        hit->tag = tag;
-        hit->value6[0] = __atomic_load_n(&b->value[0], __ATOMIC_RELAXED);
-        hit->value6[1] = __atomic_load_n(&b->value[1], __ATOMIC_RELAXED);
-        hit->aux = __atomic_load_n(&b->aux, __ATOMIC_RELAXED);
-        if (mark) {
-            mat_map_mark__(&b->accessed, 0);
-        }
-        return true;
+    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+    if (!mat_map_tag_fits__(hit->tag, is_zoned, zone)
+        || !mat_map6_has__(b, i, key)) {
+        return false;
     }
-    return false;
+    hit->value6[0] = __atomic_load_n(&b->value[i][0], __ATOMIC_RELAXED);
+    hit->value6[1] = __atomic_load_n(&b->value[i][1], __ATOMIC_RELAXED);
+    hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
+    if (mark) {
+        mat_map_mark__(&b->accessed, i);
+    }
+    return true;
 }
 
-/* The same, for whoever has the key's bucket from mat_map_home() in the same
- * read section, and has prefetched it.  'is_zoned' is that of the map, best as
- * a constant. */
+/* The same, for whoever has the key's bucket from mat_map_home4() or
+ * mat_map_home6() in the same read section, and has prefetched it.  'is_zoned'
+ * is that of the map, best as a constant. */
 static inline bool
-mat_map4_find_at(const struct mat_map *map, bool is_zoned, void *home,
-                 uint32_t zone, uint32_t key, bool mark,
+mat_map4_find_at(const struct mat_map *map, struct mat_map4_bucket *home,
+                 bool is_zoned, uint32_t zone, uint32_t key, bool mark,
                  struct mat_map_hit *hit)
 {
-    uint32_t mask, wanted = mat_map_wanted__(is_zoned, zone, &mask);
+    unsigned int slots = mat_map4_slots__(home, key);
 
-    return (mat_map4_match__(home, key, wanted, mask, mark, hit)
+    return ((slots && mat_map4_read__(home,
+                                      (unsigned int) __builtin_ctz(slots),
+                                      is_zoned, zone, key, mark, hit))
             || mat_map4_find(map, zone, key, mark, hit));
 }
 
 static inline bool
-mat_map6_find_at(const struct mat_map *map, bool is_zoned, void *home,
-                 uint32_t zone, const uint64_t key[static 2], bool mark,
-                 struct mat_map_hit *hit)
+mat_map6_find_at(const struct mat_map *map, struct mat_map6_bucket *home,
+                 bool is_zoned, uint32_t zone, const uint64_t key[static 2],
+                 bool mark, struct mat_map_hit *hit)
 {
-    uint32_t mask, wanted = mat_map_wanted__(is_zoned, zone, &mask);
+    unsigned int i = mat_map6_has__(home, 1, key);
 
-    return (mat_map6_match__(home, key, wanted, mask, mark, hit)
+    return (mat_map6_read__(home, i, is_zoned, zone, key, mark, hit)
             || mat_map6_find(map, zone, key, mark, hit));
 }
 

@@ -196,32 +196,38 @@ set_entry_hold(const char *s, struct args *a)
     return !*s;
 }
 
+/* Only one of them. */
+static bool
+set_verb(struct args *a, enum verb verb)
+{
+    bool first = a->verb == VERB_NONE;
+
+    a->verb = verb;
+    return first;
+}
+
 static bool
 set_on(const char *s, struct args *a)
 {
-    a->verb = VERB_ON;
-    return !*s;
+    return !*s && set_verb(a, VERB_ON);
 }
 
 static bool
 set_off(const char *s, struct args *a)
 {
-    a->verb = VERB_OFF;
-    return !*s;
+    return !*s && set_verb(a, VERB_OFF);
 }
 
 static bool
 set_release(const char *s, struct args *a)
 {
-    a->verb = VERB_RELEASE;
-    return !*s;
+    return !*s && set_verb(a, VERB_RELEASE);
 }
 
 static bool
 set_flush(const char *s, struct args *a)
 {
-    a->verb = VERB_FLUSH;
-    return !*s;
+    return !*s && set_verb(a, VERB_FLUSH);
 }
 
 static bool
@@ -605,8 +611,9 @@ parse_keys(const struct command *c, int n, const char *const words[],
             return false;
         }
         if (!key->parse(value, args)) {
-            snprintf(error, MAT_PARSE_ERROR_MAX, "\"%.80s\": %s= takes %s",
-                     words[i], key->name, key->form);
+            snprintf(error, MAT_PARSE_ERROR_MAX, "\"%.80s\": %s%s %s",
+                     words[i], key->name, key->form ? "= takes" : " goes not",
+                     key->form ? key->form : "with what stands before it");
             return false;
         }
         seen |= bit;

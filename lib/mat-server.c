@@ -42,7 +42,8 @@ static size_t handle_dump(struct mat_server *, const struct request *,
                           void *buffer);
 static size_t handle_stats(struct mat_server *, const struct request *,
                            void *buffer);
-static void follow_up(struct mat_server *, const struct mat_op *);
+static void follow_up(struct mat_server *, const struct mat_op *,
+                      bool some_kept);
 
 struct mat_server *
 mat_server_create(struct mat_table *table,
@@ -52,7 +53,7 @@ mat_server_create(struct mat_table *table,
 
     if (s) {
         s->table = table;
-        s->apply = mat_apply_create(table);
+        s->apply = mat_apply_create(table, hooks->waits, hooks->aux);
         s->hooks = *hooks;
         s->instance = instance;
         if (!s->apply) {
@@ -154,13 +155,15 @@ unsigned int
 mat_server_do(struct mat_server *s, const struct mat_op *op)
 {
     unsigned int reason;
+    bool kept;
 
     lock(s);
     reason = mat_apply_op(s->apply, op);
+    kept = mat_apply_n_kept(s->apply);
     quiesce_and_unlock(s);
     if (reason == MAT_UPDATE_GOOD) {
         s->counters.n_operations++;
-        follow_up(s, op);
+        follow_up(s, op, kept);
     } else {
         s->counters.n_refused++;
     }
@@ -293,9 +296,11 @@ handle_batch(struct mat_server *s, const struct request *r, void *buffer)
     unsigned int reason;
     struct mat_op op;
     uint64_t bad;
+    bool kept;
 
     lock(s);
     reason = mat_apply_batch(s->apply, r->ops, &bad);
+    kept = mat_apply_n_kept(s->apply);
     quiesce_and_unlock(s);
     if (reason != MAT_UPDATE_GOOD) {
         s->counters.n_refused++;
@@ -304,23 +309,42 @@ handle_batch(struct mat_server *s, const struct request *r, void *buffer)
     s->counters.n_batches++;
     s->counters.n_operations += ops.left;
     while (mat_update_next(&ops, &op)) {
-        follow_up(s, &op);
+        follow_up(s, &op, kept);
     }
     return reply_ok(buffer, r->header.id, 0);
 }
 
+/* Tells that the entry of 'op' was put or its hold changed.  If the batch has
+ * kept holds, looks if this is one. */
+static void
+tell_changed(struct mat_server *s, const struct mat_op *op, bool some_kept)
+{
+    struct mat_entry e = op->entry, now;
+    bool kept = false;
+
+    if (some_kept || mat_addr_is_zero(&e.moa)) {
+        lock(s);
+        if (mat_addr_is_zero(&e.moa)
+            ? mat_table_get_live(s->table, e.zone, &e.hoa, &now)
+            : mat_table_get_by_moa(s->table, &e.moa, &now)) {
+            kept = some_kept && !e.hold && now.hold;
+            e.moa = now.moa;
+        }
+        s->hooks.unlock(s->hooks.aux);
+    }
+    s->hooks.changed(s->hooks.aux, &e, kept);
+}
+
 /* Does what follows from an operation that was applied. */
 static void
-follow_up(struct mat_server *s, const struct mat_op *op)
+follow_up(struct mat_server *s, const struct mat_op *op, bool some_kept)
 {
     const struct mat_server_hooks *h = &s->hooks;
 
     switch (op->type) {
     case MAT_OP_ENTRY_PUT:
     case MAT_OP_HOLD:
-        if (!op->entry.hold) {
-            h->ready(h->aux, &op->entry);
-        }
+        tell_changed(s, op, some_kept);
         break;
     case MAT_OP_RELEASE:
         h->release(h->aux, op->held.zone, &op->held.addr);

@@ -22,9 +22,14 @@ struct mat_server_hooks {
     void (*lock)(void *aux);
     void (*unlock)(void *aux);
 
-    /* 'entry' was put, or its hold was taken off: what waits for its HoA, and
-     * what came from its MoA and waits, can go on. */
-    void (*ready)(void *aux, const struct mat_entry *entry);
+    /* Do packets wait for the VMN of 'entry'?  Under the lock. */
+    bool (*waits)(void *aux, const struct mat_entry *entry);
+
+    /* 'entry' was put, or its hold was changed.  Unless it has a hold, what
+     * waits for its HoA, and what came from its MoA and waits, can go on.
+     * With 'kept' the table still has the hold since packets wait, and it is
+     * to be taken off when they have gone. */
+    void (*changed)(void *aux, const struct mat_entry *entry, bool kept);
 
     /* What waits for 'addr' shall go on, or be dropped. */
     void (*release)(void *aux, uint32_t zone, const struct mat_addr *addr);

@@ -12,6 +12,10 @@
 #include "mat-switch.h"
 #include "mat-table-read.h"
 
+enum {
+    MAT_ECHO_MAX = 9600         /* Pings of the gateway: any jumbo frame. */
+};
+
 /* One frame off the fast path. */
 struct mat_work {
     const struct mat_switch_call *call;

@@ -46,6 +46,15 @@ fits(const struct mat_work *work, uint16_t mtu)
             || !(work->packet.flags & MAT_PACKET_DF));
 }
 
+/* ICMP redirects are for the first link only: from a VMN there is no router to
+ * take them, and from the underlay they would lead it out of its zone. */
+static bool
+is_redirect(const struct mat_packet *p)
+{
+    return (p->kind == MAT_PACKET_IPV4 && p->proto == MAT_PROTO_ICMP
+            && mat_packet_has_l4(p) && mat_packet_icmp_type(p) == 5);
+}
+
 /* Out: packets of a VMN. */
 
 /* An error about a VMN's packet, from its virtual gateway, or in a zone
@@ -115,7 +124,7 @@ out_local(struct mat_work *work, const struct mat_addr *dst,
                                               found->hit.aux);
     uint32_t odp_port = mat_vmn_odp_port(vmn);
 
-    if (found->hold) {
+    if (found->hold && !work->call->ignores_hold) {
         mat_judge_hold(work, MAT_HOLD_VMN, work->zone, dst, MAT_V_PORT_GONE);
     } else if (odp_port == MAT_TABLE_NO_PORT) {
         mat_judge(work, MAT_V_PORT_GONE);
@@ -217,7 +226,7 @@ out_gateway(struct mat_work *work, const struct mat_addr *dst)
 {
     const struct mat_subnet *subnet = mat_gateway_subnet(work, work->zone,
                                                          dst);
-    uint8_t buf[2048];
+    uint8_t buf[MAT_ECHO_MAX];
     size_t size;
 
     if (!subnet || !mat_addr_equal(&subnet->gateway, dst)) {
@@ -245,6 +254,8 @@ mat_switch_out_ip(struct mat_work *work)
         mat_judge(work, MAT_V_FLOODED);
     } else if (work->packet.flags & MAT_PACKET_MARTIAN) {
         mat_judge(work, MAT_V_ADDRESS);
+    } else if (is_redirect(&work->packet)) {
+        mat_judge(work, MAT_V_FORBIDDEN);
     } else if (!check_source(work, &src, &src_found)) {
         return;
     } else if (!mat_find_hoa(work, work->zone, &dst, true, &found)) {
@@ -320,7 +331,10 @@ check_outsider(struct mat_work *work, const struct mat_found *dst,
     return true;
 }
 
-/* Finds out who sends to the VMN 'dst'; false if that got a verdict. */
+/* Finds out who sends to the VMN 'dst'; false if that got a verdict.
+ *
+ * The sender may be of this very host: its packet went to where 'dst' was
+ * before, which redirected it to here, where 'dst' has just come. */
 static bool
 check_sender(struct mat_work *work, const struct mat_found *dst,
              const struct mat_addr *dst_moa, struct sender *sender)
@@ -336,6 +350,9 @@ check_sender(struct mat_work *work, const struct mat_found *dst,
     if (work->packet.flags & MAT_PACKET_MARTIAN) {
         mat_judge(work, MAT_V_ADDRESS);
         return false;
+    } else if (is_redirect(&work->packet)) {
+        mat_judge(work, MAT_V_FORBIDDEN);
+        return false;
     } else if (!mat_find_moa(work, &src, true, &found)) {
         struct mat_packet quote;
 
@@ -345,10 +362,6 @@ check_sender(struct mat_work *work, const struct mat_found *dst,
         }
         mat_tell(work, MAT_EVENT_MISS_MOA, 0, &src);
         mat_judge_hold(work, MAT_HOLD_MOA, 0, &src, MAT_V_MISS);
-        return false;
-    } else if (found.has_port || found.state == MAT_STATE_DEPARTED) {
-        mat_tell(work, MAT_EVENT_SPOOF, found.zone, &src);
-        mat_judge(work, MAT_V_SPOOF);
         return false;
     } else if (found.zone != dst->zone) {
         mat_judge(work, MAT_V_ZONE);
@@ -444,7 +457,7 @@ in_deliver(struct mat_work *work, const struct mat_found *dst,
 
     if (!check_sender(work, dst, dst_moa, &sender)) {
         return;
-    } else if (dst->hold) {
+    } else if (dst->hold && !work->call->ignores_hold) {
         mat_judge_hold(work, MAT_HOLD_VMN, dst->zone, &dst->value,
                        MAT_V_PORT_GONE);
     } else if (odp_port == MAT_TABLE_NO_PORT) {

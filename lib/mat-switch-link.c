@@ -346,7 +346,7 @@ out_dhcp(struct mat_work *work)
 static bool
 out_link_local_echo(struct mat_work *work)
 {
-    uint8_t buf[2048];
+    uint8_t buf[MAT_ECHO_MAX];
     struct mat_addr dst = mat_packet_dst(&work->packet);
     size_t size;
 

@@ -20,6 +20,8 @@ enum {
     /* Exactly these flags on a mapping, or it is for the slow path. */
     FLAGS_REMOTE = MAT_MAP_VALID
                    | (MAT_STATE_REMOTE - 1) << MAT_FLAG_STATE_SHIFT,
+    FLAGS_PREPARED = MAT_MAP_VALID
+                     | (MAT_STATE_PREPARED - 1) << MAT_FLAG_STATE_SHIFT,
     FLAGS_LOCAL = MAT_MAP_VALID | MAT_FLAG_PORT
                   | (MAT_STATE_LOCAL - 1) << MAT_FLAG_STATE_SHIFT
 };
@@ -100,33 +102,40 @@ store_macs(uint8_t *eth, uint64_t dst, uint64_t src)
 FAST bool
 is_fast_l4(uint8_t proto, uint32_t l4_size)
 {
-    return ((proto == IPPROTO_TCP_ && l4_size >= 20)
-            || (proto == IPPROTO_UDP_ && l4_size >= 8));
+    return ((proto == IPPROTO_UDP_ && l4_size >= 8)
+            || (proto == IPPROTO_TCP_ && l4_size >= 20));
+}
+
+/* Are the EtherType before 'ip' and the first bytes of 'ip' as in 'wanted',
+ * under 'mask'? */
+FAST bool
+begins(const uint8_t *ip, const char wanted[static 4],
+       const char mask[static 4])
+{
+    return !((load32(ip - 2) ^ load32(wanted)) & load32(mask));
 }
 
 FAST enum shape
 shape_of(const struct mat_frame *f)
 {
     const uint8_t *ip = f->data + f->l3_ofs;
-    uint32_t room;
+    uint32_t room = f->size - f->l3_ofs;
 
-    if (f->l3_ofs == MAT_FRAME_NO_L3 || f->l3_ofs + UINT32_C(28) > f->size
+    if (f->l3_ofs == MAT_FRAME_NO_L3 || f->size < f->l3_ofs + UINT32_C(28)
         || (f->l3_csum | f->l4_csum) != MAT_CSUM_FULL || f->data[0] & 1) {
         return SLOW;
-    }
-    room = f->size - f->l3_ofs;
-    if (ip[0] == 0x45) {
+    } else if (begins(ip, "\x08\0\x45\0", "\xff\xff\xff\0")) {
         uint32_t size = mat_get_be16(ip + 2);
 
-        return (size >= 20 && size <= room && !(ip[6] & 0x3f) && !ip[7]
-                && is_fast_l4(ip[9], size - 20)
-                && load16(f->data + f->l3_ofs - 2) == load16("\x08\0")
+        /* No fragment; "don't fragment" may be set or not. */
+        return (size <= room && size >= 20 && is_fast_l4(ip[9], size - 20)
+                && !(load16(ip + 6) & load16("\xbf\xff"))
                 ? FAST4 : SLOW);
-    } else if (ip[0] >> 4 == 6 && room >= 48) {
+    } else if (begins(ip, "\x86\xdd\x60\0", "\xff\xff\xf0\0")
+               && room >= 48) {
         uint32_t size = mat_get_be16(ip + 4);
 
         return (size + 40 <= room && is_fast_l4(ip[6], size)
-                && load16(f->data + f->l3_ofs - 2) == load16("\x86\xdd")
                 ? FAST6 : SLOW);
     }
     return SLOW;
@@ -135,7 +144,7 @@ shape_of(const struct mat_frame *f)
 FAST void *
 prefetch4(const struct mat_map *map, uint32_t zone, const uint8_t *addr)
 {
-    void *home = mat_map_home(map, mat_map_hash4(map, zone, load32(addr)));
+    void *home = mat_map_home4(map, mat_map_hash4(map, zone, load32(addr)));
 
     __builtin_prefetch(home);
     return home;
@@ -145,11 +154,12 @@ FAST void *
 prefetch6(const struct mat_map *map, uint32_t zone, const uint8_t *addr)
 {
     uint64_t words[2];
-    void *home;
+    struct mat_map6_bucket *home;
 
     load128(words, addr);
-    home = mat_map_home(map, mat_map_hash6(map, zone, words));
+    home = mat_map_home6(map, mat_map_hash6(map, zone, words));
     __builtin_prefetch(home);
+    __builtin_prefetch(home->value);
     return home;
 }
 
@@ -177,13 +187,13 @@ find(const struct mat_map maps[static MAT_N_FAMILIES], bool is_zoned, bool v4,
      struct mat_map_hit *hit)
 {
     if (v4) {
-        return mat_map4_find_at(&maps[MAT_V4], is_zoned, home, zone,
+        return mat_map4_find_at(&maps[MAT_V4], home, is_zoned, zone,
                                 load32(addr), mark, hit);
     } else {
         uint64_t words[2];
 
         load128(words, addr);
-        return mat_map6_find_at(&maps[MAT_V6], is_zoned, home, zone, words,
+        return mat_map6_find_at(&maps[MAT_V6], home, is_zoned, zone, words,
                                 mark, hit);
     }
 }
@@ -211,10 +221,13 @@ rewrite4(uint8_t *ip, const struct mat_map_hit *src,
         memcpy(l4 + 6, &csum, 2);
     }
     if (dec_ttl) {
+        /* In one piece with the protocol: to store a byte and load the two
+         * for the checksum would stall. */
         uint16_t old = load16(ip + 8);
+        uint16_t new = (uint16_t) (old - load16("\1\0"));
 
-        ip[8]--;
-        delta = mat_csum_fold(mat_csum_add16(acc, old, load16(ip + 8)));
+        memcpy(ip + 8, &new, 2);
+        delta = mat_csum_fold(mat_csum_add16(acc, old, new));
     }
     csum = mat_csum_apply(load16(ip + 10), delta);
     memcpy(ip + 10, &csum, 2);
@@ -321,6 +334,16 @@ fast_out(const struct mat_switch_call *call, struct mat_frame *f, bool v4,
     return true;
 }
 
+/* May packets come from a mapping with 'tag'?  One that is or will be at
+ * another host. */
+FAST bool
+is_peer(uint32_t tag)
+{
+    uint32_t flags = tag & MAT_MAP_FLAGS;
+
+    return flags == FLAGS_REMOTE || flags == FLAGS_PREPARED;
+}
+
 FAST bool
 on_link(const struct mat_vmn *vmn, bool v4, const struct mat_map_hit *a,
         const struct mat_map_hit *b)
@@ -344,9 +367,7 @@ fast_in(const struct mat_switch_call *call, struct mat_frame *f, bool v4,
         || (dst.tag & MAT_MAP_FLAGS) != FLAGS_LOCAL
         || !find(maps, false, v4, pre->src_home, 0, ip + (v4 ? 12 : 8),
                  !call->dry_run, &src)
-        || (src.tag & MAT_FLAG_PORT)
-        || (mat_flags_state(src.tag) != MAT_STATE_REMOTE
-            && mat_flags_state(src.tag) != MAT_STATE_PREPARED)
+        || !is_peer(src.tag)
         || mat_map_hit_zone(&src) != mat_map_hit_zone(&dst)) {
         return false;
     }
@@ -474,8 +495,11 @@ FAST void
 switch_batch(const struct mat_switch_call *call, struct mat_frame *frames,
              size_t n, bool in)
 {
-    const struct mat_map *maps = in ? call->table->reverse
-                                    : call->table->forward;
+    /* A copy, which what is written to frames cannot change, as far as the
+     * compiler knows: it stays in registers. */
+    const struct mat_switch_call fixed = *call;
+    const struct mat_map *maps = in ? fixed.table->reverse
+                                    : fixed.table->forward;
     struct preview previews[MAT_SWITCH_BATCH_MAX];
     struct tally tally = { 0, 0, 0 };
 
@@ -484,11 +508,11 @@ switch_batch(const struct mat_switch_call *call, struct mat_frame *frames,
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        preview(maps, call->word & MAT_WORD_ZONE_MASK, &frames[i],
+        preview(maps, fixed.word & MAT_WORD_ZONE_MASK, &frames[i],
                 &previews[i]);
     }
     for (size_t i = 0; i < n; i++) {
-        if (__builtin_expect(!fast(call, &frames[i], in, &previews[i],
+        if (__builtin_expect(!fast(&fixed, &frames[i], in, &previews[i],
                                    &tally), false)) {
             slow_and_count(call, &frames[i], i, in);
         }

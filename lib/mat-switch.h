@@ -116,6 +116,7 @@ struct mat_switch_call {
     int64_t now_ms;
     bool dry_run;               /* Only asks what would be: no marks, no
                                  * counters, no limits on rates. */
+    bool ignores_hold;          /* The frames have waited for their VMN. */
 };
 
 /* Decides about all 'n' frames, at most MAT_SWITCH_BATCH_MAX. */

@@ -38,7 +38,7 @@
  *   stats-clear                                ok
  *   subscribe                                  ok with two file descriptors
  *                                              (memory of mat-event.h, read
- *                                              only, and an eventfd); cursor
+ *                                              only, and a socket); cursor
  *                                              is the size of the memory
  *   barrier                                    ok
  *

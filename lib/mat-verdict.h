@@ -62,7 +62,7 @@ enum mat_fate {
     MAT_VERDICT(ZONE, "zone", MAT_DROP,                                     \
                 "source and destination are in different zones")            \
     MAT_VERDICT(FORBIDDEN, "forbidden", MAT_DROP,                           \
-                "correspondent outside the system, zone does not allow it") \
+                "what the zone does not allow: outsiders, ICMP redirects")  \
     MAT_VERDICT(UNASSIGNED, "unassigned", MAT_DROP,                         \
                 "MoA of this host that no VMN has")                         \
     MAT_VERDICT(PORT_GONE, "port-gone", MAT_DROP,                           \
@@ -76,7 +76,7 @@ enum mat_fate {
     MAT_VERDICT(ARP_IGNORED, "arp-ignored", MAT_DROP,                       \
                 "ARP or ND of a VMN that wants no answer")                  \
     MAT_VERDICT(DHCP_IGNORED, "dhcp-ignored", MAT_DROP,                     \
-                "DHCP of a VMN without a HoA")                              \
+                "DHCP of a VMN that gets no answer")                        \
     MAT_VERDICT(OTHER_PROTOCOL, "other-protocol", MAT_DROP,                 \
                 "neither IP nor ARP, kept off the underlay")                \
     MAT_VERDICT(ADDRESS, "address", MAT_DROP,                               \

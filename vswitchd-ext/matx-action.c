@@ -67,25 +67,63 @@ frame_init(struct mat_frame *f, struct dp_packet *packet)
     f->is_segmented_later = dp_packet_hwol_is_tso(packet);
 }
 
-/* Sends the packets from number 'first' on that go to the port of number
- * 'first', and marks them as gone by a null pointer in 'packets'. */
+/* Connection tracking has to look again at a packet that was edited. */
 static void
-deliver(struct execution *x, const struct mat_frame *frames,
-        struct dp_packet *packets[], size_t first, size_t n)
+forget_connection(const struct mat_frame *f, struct dp_packet *packet)
 {
-    uint32_t odp_port = frames[first].odp_port;
-    struct dp_packet_batch out;
-
-    dp_packet_batch_init(&out);
-    out.trunc = x->batch->trunc;
-    for (size_t i = first; i < n; i++) {
-        if (packets[i] && frames[i].fate == MAT_DELIVER
-            && frames[i].odp_port == odp_port) {
-            dp_packet_batch_add(&out, packets[i]);
-            packets[i] = NULL;
-        }
+    if (f->edited) {
+        pkt_metadata_init_conn(&packet->md);
     }
-    x->output(x->pmd, &out, true, u32_to_odp(odp_port));
+}
+
+/* Packets by the port that they are delivered to.  There may be as many ports
+ * as packets, and which one is next cannot be predicted, so 'by_port' finds
+ * the group of a port without a search, unless two ports share a slot of it. */
+struct delivery {
+    uint8_t by_port[64];        /* Group, by the lower bits of the port. */
+    unsigned int n_groups;
+    uint32_t ports[NETDEV_MAX_BURST];
+    struct dp_packet_batch groups[NETDEV_MAX_BURST];
+};
+
+enum { NO_GROUP = 0xff };
+
+static void
+delivery_init(struct delivery *d)
+{
+    memset(d->by_port, NO_GROUP, sizeof d->by_port);
+    d->n_groups = 0;
+}
+
+/* Finds the group of 'odp_port' the long way, or adds it. */
+static unsigned int
+delivery_search(struct delivery *d, uint32_t odp_port, bool trunc)
+{
+    unsigned int i;
+
+    for (i = 0; i < d->n_groups && d->ports[i] != odp_port; i++) {
+        continue;
+    }
+    if (i == d->n_groups) {
+        d->n_groups++;
+        d->ports[i] = odp_port;
+        dp_packet_batch_init(&d->groups[i]);
+        d->groups[i].trunc = trunc;
+    }
+    d->by_port[odp_port % ARRAY_SIZE(d->by_port)] = i;
+    return i;
+}
+
+static void
+delivery_add(struct delivery *d, uint32_t odp_port, struct dp_packet *packet,
+             bool trunc)
+{
+    unsigned int i = d->by_port[odp_port % ARRAY_SIZE(d->by_port)];
+
+    if (OVS_UNLIKELY(i == NO_GROUP || d->ports[i] != odp_port)) {
+        i = delivery_search(d, odp_port, trunc);
+    }
+    dp_packet_batch_add(&d->groups[i], packet);
 }
 
 /* Does with every packet what its frame says.  Those that pass stay in the
@@ -93,23 +131,58 @@ deliver(struct execution *x, const struct mat_frame *frames,
 static void
 dispatch(struct execution *x, const struct mat_frame *frames, size_t n)
 {
-    struct dp_packet *packets[NETDEV_MAX_BURST];
+    struct dp_packet *packet;
+    struct delivery d;
     size_t i;
 
-    memcpy(packets, x->batch->packets, n * sizeof *packets);
-    dp_packet_batch_refill_init(x->batch);
-    for (i = 0; i < n; i++) {
+    delivery_init(&d);
+    DP_PACKET_BATCH_REFILL_FOR_EACH (i, n, packet, x->batch) {
         if (frames[i].fate == MAT_PASS) {
-            if (frames[i].edited) {
-                /* Connection tracking has to look again. */
-                pkt_metadata_init_conn(&packets[i]->md);
-            }
-            dp_packet_batch_refill(x->batch, packets[i], i);
-        } else if (frames[i].fate != MAT_DELIVER) {
-            dp_packet_delete(packets[i]);
-        } else if (packets[i]) {
-            deliver(x, frames, packets, i, n);
+            forget_connection(&frames[i], packet);
+            dp_packet_batch_refill(x->batch, packet, i);
+        } else if (frames[i].fate == MAT_DELIVER) {
+            delivery_add(&d, frames[i].odp_port, packet, x->batch->trunc);
+        } else {
+            dp_packet_delete(packet);
         }
+    }
+    for (i = 0; i < d.n_groups; i++) {
+        x->output(x->pmd, &d.groups[i], true, u32_to_odp(d.ports[i]));
+    }
+}
+
+/* True if all packets have the same fate and port, as is usual. */
+static bool
+is_uniform(const struct mat_frame *frames, size_t n)
+{
+    uint32_t differs = 0;
+
+    for (size_t i = 1; i < n; i++) {
+        differs |= ((frames[i].fate ^ frames[0].fate)
+                    | (frames[i].odp_port ^ frames[0].odp_port));
+    }
+    return !differs;
+}
+
+/* The same as dispatch() for uniform frames. */
+static void
+dispatch_uniform(struct execution *x, const struct mat_frame *frames, size_t n)
+{
+    if (frames[0].fate == MAT_PASS) {
+        for (size_t i = 0; i < n; i++) {
+            forget_connection(&frames[i], x->batch->packets[i]);
+        }
+    } else if (frames[0].fate == MAT_DELIVER) {
+        struct dp_packet_batch out;
+
+        dp_packet_batch_init(&out);
+        out.trunc = x->batch->trunc;
+        out.count = n;
+        memcpy(out.packets, x->batch->packets, n * sizeof *out.packets);
+        dp_packet_batch_refill_init(x->batch);
+        x->output(x->pmd, &out, true, u32_to_odp(frames[0].odp_port));
+    } else {
+        dispatch(x, frames, n);
     }
 }
 
@@ -125,6 +198,7 @@ execute(struct execution *x, uint32_t word, long long int now_us)
         .word = word,
         .in_port = odp_to_u32(x->batch->packets[0]->md.in_port.odp_port),
         .now_ms = now_us / 1000,
+        .ignores_hold = matx_hold_is_releasing(),
     };
     struct mat_frame frames[NETDEV_MAX_BURST];
 
@@ -135,7 +209,11 @@ execute(struct execution *x, uint32_t word, long long int now_us)
      * not sent to any more once matx_port_deleted() has waited. */
     matx_thread_enter(x->thread);
     mat_switch(&call, frames, n);
-    dispatch(x, frames, n);
+    if (is_uniform(frames, n)) {
+        dispatch_uniform(x, frames, n);
+    } else {
+        dispatch(x, frames, n);
+    }
     matx_thread_leave(x->thread);
 }
 

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 #include "dp-packet.h"
+#include "flow.h"
 #include "mat-csum.h"
 
 #ifdef DP_PACKET_OL_TX_ANY_CKSUM
@@ -58,6 +59,13 @@ matx_csum_forget(struct dp_packet *p)
     p->csum_offset = 0;
 }
 
+/* Makes a packet of 'flow' with a payload of 'size' bytes. */
+static inline void
+matx_flow_compose(struct dp_packet *p, const struct flow *flow, size_t size)
+{
+    flow_compose(p, flow, NULL, size, false);
+}
+
 #else  /* 3.1 */
 
 static inline enum mat_csum_state
@@ -79,6 +87,13 @@ static inline void
 matx_csum_forget(struct dp_packet *p)
 {
     dp_packet_reset_offload(p);
+}
+
+/* Makes a packet of 'flow' with a payload of 'size' bytes. */
+static inline void
+matx_flow_compose(struct dp_packet *p, const struct flow *flow, size_t size)
+{
+    flow_compose(p, flow, NULL, size);
 }
 
 #endif

@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,14 +32,28 @@ static int region_fd = -1;              /* For reading. */
 static uint64_t n_shared OVS_GUARDED_BY(mutex);
 static uint64_t n_put[MATX_EVENTS_SHARED];
 
-/* Eventfds, or -1.  Written with 'mutex'. */
+/* Our ends of the wakeup sockets, or -1.  Written with 'mutex'. */
 static int subscribers[MATX_SUBSCRIBERS_MAX];
+
+/* Keeps others from writing to the memory by the descriptor they get: neither
+ * directly, nor by opening it anew.  Kernels before 5.1 lack the seal against
+ * later writers, but there, too, only our own user and root can open it. */
+static int
+protect(int fd)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+    return (fchmod(fd, S_IRUSR)
+            || (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE)
+                && fcntl(fd, F_ADD_SEALS, seals)) ? -1 : 0);
+}
 
 static int
 create_memfd(void)
 {
     char path[64];
     int fd = memfd_create("mat-events", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int error;
 
     if (fd < 0 || ftruncate(fd, region_size)) {
         goto error;
@@ -48,27 +63,24 @@ create_memfd(void)
     if (region == MAP_FAILED) {
         goto error;
     }
-    /* Older kernels lack the seal against later writers; that the descriptor
-     * is opened for reading keeps honest ones out there, too. */
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW
-              | F_SEAL_FUTURE_WRITE)) {
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-    }
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    region_fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (region_fd < 0) {
-        munmap(region, region_size);
+    if (protect(fd)
+        || (region_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
         goto error;
     }
     close(fd);
     return 0;
 
 error:
+    error = errno;
+    if (region && region != MAP_FAILED) {
+        munmap(region, region_size);
+    }
     region = NULL;
     if (fd >= 0) {
         close(fd);
     }
-    return errno;
+    return error;
 }
 
 void
@@ -103,14 +115,12 @@ now_ns(void)
 static void
 wake_subscribers(void)
 {
-    const uint64_t one = 1;
-
     for (int i = 0; i < MATX_SUBSCRIBERS_MAX; i++) {
         int fd = __atomic_load_n(&subscribers[i], __ATOMIC_ACQUIRE);
 
         if (fd >= 0) {
-            /* If it cannot be written, a wakeup is pending anyway. */
-            ignore(write(fd, &one, sizeof one));
+            /* If there is no room, a wakeup is pending anyway. */
+            ignore(send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
         }
     }
 }
@@ -126,11 +136,11 @@ matx_events_put(unsigned int index, const struct mat_event *event)
     e.time_ns = now_ns();
     if (index < MATX_EVENTS_SHARED) {
         __atomic_store_n(&n_put[index], n_put[index] + 1, __ATOMIC_RELAXED);
-        mat_event_put(region, index, &e);
+        mat_event_put(region, MATX_EVENTS_SLOTS, index, &e);
     } else {
         ovs_mutex_lock(&mutex);
         n_shared++;
-        mat_event_put(region, MATX_EVENTS_SHARED, &e);
+        mat_event_put(region, MATX_EVENTS_SLOTS, MATX_EVENTS_SHARED, &e);
         ovs_mutex_unlock(&mutex);
     }
     wake_subscribers();
@@ -145,7 +155,7 @@ matx_events_put_shared(const struct mat_event *event)
         e.time_ns = now_ns();
         ovs_mutex_lock(&mutex);
         n_shared++;
-        mat_event_put(region, MATX_EVENTS_SHARED, &e);
+        mat_event_put(region, MATX_EVENTS_SLOTS, MATX_EVENTS_SHARED, &e);
         wake_subscribers();
         ovs_mutex_unlock(&mutex);
     }
@@ -168,31 +178,51 @@ matx_events_memory(size_t *size)
     return region_fd;
 }
 
-int
-matx_events_subscribe(void)
+/* Makes the two ends of a wakeup socket.  Not an eventfd: whoever has one of
+ * these could make our writes to it wait.  The buffer is as small as can be,
+ * for one byte is enough, and nothing can be sent to our end. */
+static int
+make_wakeup(int fds[2])
 {
-    int fd, error = ENOSPC;
+    const int size = 1;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   fds)) {
+        return errno;
+    }
+    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    shutdown(fds[0], SHUT_RD);
+    return 0;
+}
+
+int
+matx_events_subscribe(int *theirs)
+{
+    int fds[2], error;
 
     if (!region) {
         return -ENOMEM;
     }
-    fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
+    error = make_wakeup(fds);
+    if (error) {
+        return -error;
     }
+    error = ENOSPC;
     ovs_mutex_lock(&mutex);
     for (int i = 0; error && i < MATX_SUBSCRIBERS_MAX; i++) {
         if (subscribers[i] < 0) {
-            __atomic_store_n(&subscribers[i], fd, __ATOMIC_RELEASE);
+            __atomic_store_n(&subscribers[i], fds[0], __ATOMIC_RELEASE);
             error = 0;
         }
     }
     ovs_mutex_unlock(&mutex);
     if (error) {
-        close(fd);
+        close(fds[0]);
+        close(fds[1]);
         return -error;
     }
-    return fd;
+    *theirs = fds[1];
+    return fds[0];
 }
 
 void
@@ -206,7 +236,7 @@ matx_events_unsubscribe(int fd)
     }
     ovs_mutex_unlock(&mutex);
 
-    /* Somebody may be about to write to it. */
+    /* Somebody may be about to send to it. */
     matx_threads_synchronize(NULL);
     close(fd);
 }

@@ -5,10 +5,11 @@
 /* The event rings of this process and who listens to them.
  *
  * The memory of mat-event.h is a memfd.  Subscribers get a descriptor of it
- * that can only be mapped for reading, and an eventfd each, which is written
- * to after every event.  So an event costs a thread of the datapath a copy of
- * two cache lines and a system call for each subscriber, and it never waits
- * for one.
+ * that can only be mapped for reading, and one end of a socket each, to which
+ * a byte is sent after every event if there is room.  So an event costs a
+ * thread of the datapath a copy of two cache lines and a system call for each
+ * subscriber, and it never waits for one: not even for one that wants it to,
+ * for nothing that a subscriber can do to its end makes such a send wait.
  *
  * Threads: any.  A thread with an index of MATX_EVENTS_SHARED or more, and one
  * that has none, puts its events into one ring with others of the kind, under
@@ -42,10 +43,11 @@ void matx_events_put_shared(const struct mat_event *event);
 /* The descriptor of the memory, for reading. */
 int matx_events_memory(size_t *size);
 
-/* Returns an eventfd, which gets written to from now on, or a negative
- * errno. */
-int matx_events_subscribe(void);
-void matx_events_unsubscribe(int eventfd);
+/* Returns our end of a new wakeup socket, for matx_events_unsubscribe(), and
+ * sets '*theirs' to the other, for the caller to pass on and close; or returns
+ * a negative errno. */
+int matx_events_subscribe(int *theirs);
+void matx_events_unsubscribe(int ours);
 
 unsigned int matx_events_n_subscribers(void);
 uint64_t matx_events_n_put(void);

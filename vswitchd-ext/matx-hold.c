@@ -8,6 +8,7 @@
 #include "matx-dpif.h"
 #include "matx-events.h"
 #include "matx-socket.h"
+#include "matx-table.h"
 #include "openvswitch/thread.h"
 #include "openvswitch/vlog.h"
 #include "ovs-thread.h"
@@ -33,6 +34,15 @@ static const struct mat_hold_limits limits = {
 static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
 static struct mat_hold *queues OVS_GUARDED_BY(mutex);
 static bool has_released OVS_GUARDED_BY(mutex);
+
+/* VMNs whose hold is to be taken off when nothing waits for them any more. */
+static struct drain {
+    bool is_used;
+    uint32_t zone;
+    struct mat_addr hoa, moa;
+} drains[MATX_HOLD_DRAINS_MAX] OVS_GUARDED_BY(mutex);
+
+static __thread bool releasing;
 
 void
 matx_hold_init(void)
@@ -104,30 +114,114 @@ release(enum mat_hold_kind kind, uint32_t zone, const struct mat_addr *addr)
     }
 }
 
-void
-matx_hold_ready(const struct mat_entry *entry)
+static void
+release_all(uint32_t zone, const struct mat_addr *hoa,
+            const struct mat_addr *moa)
+    OVS_REQUIRES(mutex)
 {
-    ovs_mutex_lock(&mutex);
     if (queues && mat_hold_n_packets(queues)) {
-        release(MAT_HOLD_VMN, entry->zone, &entry->hoa);
-        release(MAT_HOLD_SOURCE, entry->zone, &entry->hoa);
-        release(MAT_HOLD_HOA, entry->zone, &entry->hoa);
-        release(MAT_HOLD_MOA, 0, &entry->moa);
+        release(MAT_HOLD_VMN, zone, hoa);
+        release(MAT_HOLD_SOURCE, zone, hoa);
+        release(MAT_HOLD_HOA, zone, hoa);
+        release(MAT_HOLD_MOA, 0, moa);
         if (has_released) {
             matx_socket_wake();
         }
     }
+}
+
+/* Ends the drain of 'entry', if there is one; or begins it, if 'begin'.  False
+ * if there is no room for that. */
+static bool
+set_drain(const struct mat_entry *entry, bool begin)
+    OVS_REQUIRES(mutex)
+{
+    struct drain *free_one = NULL;
+
+    for (int i = 0; i < MATX_HOLD_DRAINS_MAX; i++) {
+        struct drain *d = &drains[i];
+
+        if (d->is_used && d->zone == entry->zone
+            && mat_addr_equal(&d->hoa, &entry->hoa)
+            && mat_addr_equal(&d->moa, &entry->moa)) {
+            d->is_used = begin;
+            return true;
+        }
+        free_one = d->is_used ? free_one : d;
+    }
+    if (begin && free_one) {
+        *free_one = (struct drain) {
+            true, entry->zone, entry->hoa, entry->moa
+        };
+    }
+    return !begin || free_one;
+}
+
+static bool
+vmn_waits(uint32_t zone, const struct mat_addr *hoa)
+    OVS_REQUIRES(mutex)
+{
+    const struct mat_hold_key key = {
+        .kind = MAT_HOLD_VMN, .zone = zone, .addr = *hoa
+    };
+
+    return queues && mat_hold_n_waiting(queues, &key);
+}
+
+bool
+matx_hold_waits(const struct mat_entry *entry)
+{
+    bool waits;
+
+    ovs_mutex_lock(&mutex);
+    waits = vmn_waits(entry->zone, &entry->hoa);
     ovs_mutex_unlock(&mutex);
+    return waits;
+}
+
+static void
+set_table_hold(uint32_t zone, const struct mat_addr *hoa,
+               const struct mat_addr *moa, bool hold)
+{
+    ovs_mutex_lock(&matx_mutex);
+    mat_table_set_hold(matx_table, zone, hoa, moa, hold);
+    mat_table_quiesce(matx_table);
+    ovs_mutex_unlock(&matx_mutex);
+}
+
+void
+matx_hold_changed(const struct mat_entry *entry, bool kept)
+{
+    bool ok;
+
+    ovs_mutex_lock(&mutex);
+    ok = set_drain(entry, kept);
+    if (!entry->hold) {
+        release_all(entry->zone, &entry->hoa, &entry->moa);
+    }
+    ovs_mutex_unlock(&mutex);
+    if (kept) {
+        matx_socket_wake();
+    }
+    if (!ok || entry->hold) {
+        /* Nobody will take the hold off, so do it now; or a drain has done so
+         * between the put and its end. */
+        set_table_hold(entry->zone, &entry->hoa, &entry->moa, entry->hold);
+    }
+}
+
+bool
+matx_hold_is_releasing(void)
+{
+    return releasing;
 }
 
 void
 matx_hold_release(uint32_t zone, const struct mat_addr *addr)
 {
-    const struct mat_entry entry = {
-        .zone = zone, .hoa = *addr, .moa = *addr
-    };
-
-    matx_hold_ready(&entry);
+    ovs_mutex_lock(&mutex);
+    release_all(zone, addr, addr);
+    ovs_mutex_unlock(&mutex);
 }
 
 static void
@@ -209,16 +303,99 @@ expire(int64_t now_ms)
     }
 }
 
-int64_t
-matx_hold_run(int64_t now_ms)
+static void
+reenter_released(void)
 {
     struct dp_packet *packet;
-    int64_t deadline_ms;
 
+    releasing = true;
     while ((packet = pop_released()) != NULL) {
         matx_dpif_reenter(packet);
         dp_packet_delete(packet);
     }
+    releasing = false;
+}
+
+/* Releases what waits for the VMN of 'drain'.  True if that was anything. */
+static bool
+run_round(const struct drain *drain)
+{
+    bool waits;
+
+    ovs_mutex_lock(&mutex);
+    waits = drain->is_used && vmn_waits(drain->zone, &drain->hoa);
+    if (waits) {
+        release(MAT_HOLD_VMN, drain->zone, &drain->hoa);
+    }
+    ovs_mutex_unlock(&mutex);
+    reenter_released();
+    return waits;
+}
+
+/* Takes the hold off, unless the drain has been ended meanwhile. */
+static void
+end_drain(struct drain *drain)
+{
+    struct drain copy;
+
+    ovs_mutex_lock(&matx_mutex);
+    ovs_mutex_lock(&mutex);
+    copy = *drain;
+    drain->is_used = false;
+    ovs_mutex_unlock(&mutex);
+    if (copy.is_used) {
+        mat_table_set_hold(matx_table, copy.zone, &copy.hoa, &copy.moa, false);
+        mat_table_quiesce(matx_table);
+    }
+    ovs_mutex_unlock(&matx_mutex);
+
+    if (copy.is_used) {
+        ovs_mutex_lock(&mutex);
+        release(MAT_HOLD_VMN, copy.zone, &copy.hoa);
+        ovs_mutex_unlock(&mutex);
+        reenter_released();
+    }
+}
+
+/* The next drain there is, or null. */
+static struct drain *
+find_drain(void)
+{
+    struct drain *drain = NULL;
+
+    ovs_mutex_lock(&mutex);
+    for (int i = 0; i < MATX_HOLD_DRAINS_MAX; i++) {
+        if (drains[i].is_used) {
+            drain = &drains[i];
+            break;
+        }
+    }
+    ovs_mutex_unlock(&mutex);
+    return drain;
+}
+
+static void
+run_drains(void)
+{
+    struct drain *drain;
+
+    while ((drain = find_drain()) != NULL) {
+        int rounds = 0;
+
+        while (run_round(drain) && ++rounds < MATX_HOLD_ROUNDS) {
+            continue;
+        }
+        end_drain(drain);
+    }
+}
+
+int64_t
+matx_hold_run(int64_t now_ms)
+{
+    int64_t deadline_ms;
+
+    reenter_released();
+    run_drains();
     expire(now_ms);
 
     ovs_mutex_lock(&mutex);

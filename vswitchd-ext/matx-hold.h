@@ -8,6 +8,14 @@
  * them out again and lets them enter the datapath a second time, from the port
  * they came in by, as if they had just arrived (see matx-dpif.h).
  *
+ * Packets that come in meanwhile must not overtake them.  So when the hold of
+ * a VMN is to be taken off and packets wait, the table keeps it while they are
+ * released, round by round, with what has come after them; packets that are
+ * being released ignore it.  It is taken off when nothing waits any more, or
+ * after MATX_HOLD_ROUNDS rounds, since more could come for ever.  What came in
+ * the very moment of that goes next, so it is at most a batch that others can
+ * overtake.
+ *
  * Threads: matx_hold_run() only by the update thread, the rest by any. */
 
 #include <stdbool.h>
@@ -18,13 +26,24 @@
 
 struct dp_packet;
 
+enum {
+    MATX_HOLD_DRAINS_MAX = 64,      /* VMNs at a time; others go at once. */
+    MATX_HOLD_ROUNDS = 50
+};
+
 void matx_hold_init(void);
 
 /* Keeps a copy of 'packet'.  False if a limit is reached. */
 bool matx_hold_packet(const struct mat_hold_key *, const struct dp_packet *);
 
-/* What waits for 'entry', whatever the reason, can go on. */
-void matx_hold_ready(const struct mat_entry *entry);
+/* Do packets wait for the VMN of 'entry'? */
+bool matx_hold_waits(const struct mat_entry *entry);
+
+/* 'entry' was put or its hold changed: see struct mat_server_hooks. */
+void matx_hold_changed(const struct mat_entry *entry, bool kept);
+
+/* Is this thread releasing packets, which ignore holds? */
+bool matx_hold_is_releasing(void);
 
 /* What waits for 'addr', whatever the reason, shall go on or be dropped. */
 void matx_hold_release(uint32_t zone, const struct mat_addr *addr);

@@ -35,10 +35,16 @@ hook_unlock(void *aux OVS_UNUSED)
     ovs_mutex_unlock(&matx_mutex);
 }
 
-static void
-hook_ready(void *aux OVS_UNUSED, const struct mat_entry *entry)
+static bool
+hook_waits(void *aux OVS_UNUSED, const struct mat_entry *entry)
 {
-    matx_hold_ready(entry);
+    return matx_hold_waits(entry);
+}
+
+static void
+hook_changed(void *aux OVS_UNUSED, const struct mat_entry *entry, bool kept)
+{
+    matx_hold_changed(entry, kept);
 }
 
 static void
@@ -109,7 +115,8 @@ matx_server_init(void)
     const struct mat_server_hooks hooks = {
         .lock = hook_lock,
         .unlock = hook_unlock,
-        .ready = hook_ready,
+        .waits = hook_waits,
+        .changed = hook_changed,
         .release = hook_release,
         .discard = hook_discard,
         .inject = hook_inject,

@@ -33,6 +33,7 @@ struct matx_client {
     int fd;
     unsigned int number;            /* For the log. */
     int event_fd;                   /* As a subscriber, else -1. */
+    int their_event_fd;             /* To be sent with this reply, else -1. */
     uint8_t *pending;               /* A reply that could not be sent yet. */
     size_t pending_size;
     int64_t pending_since_ms;
@@ -50,6 +51,7 @@ static gid_t socket_gid;
 static struct matx_client clients[MATX_CLIENTS_MAX];
 static unsigned int n_clients;      /* Atomic. */
 static uint64_t counters[MATX_SOCKET_N_COUNTERS];       /* Atomic. */
+static int64_t accept_after_ms;     /* After a failure, for lack of memory. */
 static uint8_t request[MAT_UPDATE_MESSAGE_MAX + 1];
 static uint8_t reply[MAT_UPDATE_MESSAGE_MAX];
 
@@ -136,7 +138,7 @@ open_socket(void)
     if (bind(fd, (struct sockaddr *) &sun, sizeof sun)
         || (socket_gid != getegid() && chown(path, -1, socket_gid))
         || chmod(path, 0660)
-        || listen(fd, 16)) {
+        || listen(fd, MATX_CLIENTS_MAX)) {
         error = errno;
         close(fd);
         return -error;
@@ -260,6 +262,10 @@ accept_client(void)
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            VLOG_WARN_RL(&rl, "cannot accept (%s)", ovs_strerror(errno));
+            accept_after_ms = time_msec() + MATX_ACCEPT_PAUSE_MS;
+        }
         return;
     }
     client = find_free_client();
@@ -276,7 +282,8 @@ accept_client(void)
         close(fd);
     } else {
         *client = (struct matx_client) {
-            .fd = fd, .event_fd = -1, .number = ++last_number
+            .fd = fd, .event_fd = -1, .their_event_fd = -1,
+            .number = ++last_number,
         };
         __atomic_add_fetch(&n_clients, 1, __ATOMIC_RELAXED);
         count(MATX_SOCKET_ACCEPTED);
@@ -294,7 +301,7 @@ matx_socket_subscribe(struct matx_client *client, uint64_t *size)
     if (client->event_fd >= 0) {
         return MAT_UPDATE_TOO_MANY;
     }
-    fd = matx_events_subscribe();
+    fd = matx_events_subscribe(&client->their_event_fd);
     if (fd < 0) {
         return (fd == -ENOSPC || fd == -EMFILE ? MAT_UPDATE_TOO_MANY
                 : MAT_UPDATE_NO_EVENTS);
@@ -349,9 +356,13 @@ static void
 deliver_reply(struct matx_client *client, size_t size, bool subscribed)
 {
     size_t region_size;
-    int fds[2] = { matx_events_memory(&region_size), client->event_fd };
+    int fds[2] = { matx_events_memory(&region_size), client->their_event_fd };
     int error = send_reply(client, reply, size, subscribed ? fds : NULL);
 
+    if (client->their_event_fd >= 0) {
+        close(client->their_event_fd);
+        client->their_event_fd = -1;
+    }
     if (!error) {
         return;
     }
@@ -416,7 +427,10 @@ make_pollfds(struct pollfd *pfds, struct matx_client **who)
     nfds_t n = 0;
 
     pfds[n++] = (struct pollfd) { .fd = wake_fd, .events = POLLIN };
-    pfds[n++] = (struct pollfd) { .fd = listen_fd, .events = POLLIN };
+    pfds[n++] = (struct pollfd) {
+        .fd = time_msec() < accept_after_ms ? -1 : listen_fd,
+        .events = POLLIN,
+    };
     for (int i = 0; i < MATX_CLIENTS_MAX; i++) {
         struct matx_client *client = &clients[i];
 
@@ -438,7 +452,7 @@ serve_clients(const struct pollfd *pfds, struct matx_client **who, nfds_t n)
     int64_t now_ms = time_msec();
 
     for (nfds_t i = 2; i < n; i++) {
-        if (pfds[i].revents & POLLOUT) {
+        if (pfds[i].revents && who[i]->pending) {
             retry_pending(who[i]);
         } else if (pfds[i].revents) {
             receive_request(who[i]);
@@ -470,7 +484,7 @@ poll_timeout(int64_t deadline_ms)
 {
     int64_t now_ms = time_msec();
 
-    if (has_pending()) {
+    if (has_pending() || now_ms < accept_after_ms) {
         deadline_ms = MIN(deadline_ms, now_ms + MATX_CLIENT_STUCK_MS / 4);
     }
     return (deadline_ms == INT64_MAX ? -1

@@ -184,7 +184,7 @@ matx_trace(const struct flow *flow, odp_port_t in_port, uint32_t word,
     struct dp_packet packet;
 
     dp_packet_init(&packet, 0);
-    flow_compose(&packet, flow, NULL, 64);
+    matx_flow_compose(&packet, flow, 64);
     ovs_mutex_lock(&matx_mutex);
     if (matx_table) {
         matx_trace_frame(dp_packet_data(&packet), dp_packet_size(&packet),

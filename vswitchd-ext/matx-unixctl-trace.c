@@ -15,6 +15,7 @@
 #include "mat-table-read.h"
 #include "mat-text.h"
 #include "mat-word.h"
+#include "matx-compat.h"
 #include "matx-table.h"
 #include "matx-trace.h"
 #include "openvswitch/dynamic-string.h"
@@ -166,7 +167,7 @@ make_packet(const struct question *q, struct dp_packet *packet)
         memcpy(&flow.ipv6_dst, q->dst.b, sizeof flow.ipv6_dst);
     }
     dp_packet_init(packet, 0);
-    flow_compose(packet, &flow, NULL, q->size);
+    matx_flow_compose(packet, &flow, q->size);
 }
 
 static void

@@ -18,6 +18,7 @@
 #include "openvswitch/util.h"
 #include "timeval.h"
 #include "unixctl.h"
+#include "util.h"
 
 enum {
     SHOW_LIMIT = 1000           /* Mappings that mat/show shows unasked. */
@@ -445,6 +446,17 @@ unixctl_memory(struct unixctl_conn *conn, int argc, const char *argv[],
     reply_and_destroy(conn, &s);
 }
 
+/* The usage of a command of mat-parse.h, which also lists if it is one that
+ * does. */
+static const char *
+usage_of(const char *command, unixctl_cb_func *cb)
+{
+    const char *usage = mat_parse_usage(word_of(command));
+
+    return (cb == unixctl_list_or_change ? xasprintf("[--json] | %s", usage)
+            : usage);
+}
+
 void
 matx_unixctl_init(void)
 {
@@ -474,7 +486,7 @@ matx_unixctl_init(void)
         const char *usage = commands[i].usage;
 
         if (!usage) {
-            usage = mat_parse_usage(word_of(commands[i].name));
+            usage = usage_of(commands[i].name, commands[i].cb);
         }
         unixctl_command_register(commands[i].name, usage,
                                  commands[i].min_args,

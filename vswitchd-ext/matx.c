@@ -8,7 +8,6 @@
 #include "matx-events.h"
 #include "matx-hold.h"
 #include "matx-memory.h"
-#include "matx-server.h"
 #include "matx-socket.h"
 #include "matx-table.h"
 #include "matx-thread.h"
@@ -16,6 +15,7 @@
 #include "netdev-provider.h"
 #include "openvswitch/vlog.h"
 #include "seq.h"
+#include "sset.h"
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(mat);
@@ -25,6 +25,9 @@ struct mat_table *matx_table;
 
 /* Of connectivity_seq_get(), when the ports were last looked at. */
 static uint64_t last_seq;
+
+/* Ports that can take packets, by name.  Of the main thread. */
+static struct sset live_ports = SSET_INITIALIZER(&live_ports);
 
 static uint64_t
 random_seed(void)
@@ -51,7 +54,6 @@ matx_init(void)
     }
     matx_events_init();
     matx_hold_init();
-    matx_server_init();
     matx_unixctl_init();
     matx_socket_init();
 }
@@ -87,12 +89,32 @@ attach(const char *name, uint32_t odp_port, const struct netdev *netdev)
     ovs_mutex_unlock(&matx_mutex);
 }
 
+/* Tells if a port can take packets now and could not before, or the other way
+ * round.  A vhost port can when its guest's rings are live and the main thread
+ * has set up its queues, so it is soon enough to look from there. */
+static void
+look_at_link(const char *name, uint32_t odp_port, const struct netdev *netdev)
+{
+    bool live = netdev_get_carrier(netdev);
+
+    if (live == sset_contains(&live_ports, name)) {
+        return;
+    } else if (live) {
+        sset_add(&live_ports, name);
+    } else {
+        sset_find_and_delete(&live_ports, name);
+    }
+    matx_events_port(live ? MAT_EVENT_PORT_LIVE : MAT_EVENT_PORT_DEAD, name,
+                     odp_port);
+}
+
 void
 matx_port_added(const char *name, odp_port_t odp_port, struct netdev *netdev)
 {
     if (matx_table) {
         attach(name, odp_to_u32(odp_port), netdev);
         matx_events_port(MAT_EVENT_PORT_ATTACHED, name, odp_to_u32(odp_port));
+        look_at_link(name, odp_to_u32(odp_port), netdev);
     }
 }
 
@@ -104,11 +126,12 @@ matx_port_deleted(const char *name, odp_port_t odp_port)
         mat_table_port_detached(matx_table, odp_to_u32(odp_port));
         mat_table_quiesce(matx_table);
         ovs_mutex_unlock(&matx_mutex);
+        sset_find_and_delete(&live_ports, name);
         matx_events_port(MAT_EVENT_PORT_DETACHED, name, odp_to_u32(odp_port));
     }
 }
 
-/* MTUs and MACs of devices may change while they are ports. */
+/* MTUs, MACs and links of devices may change while they are ports. */
 static void
 refresh_ports(void)
 {
@@ -125,6 +148,7 @@ refresh_ports(void)
 
             if (netdev) {
                 attach(port.name, port.odp_port, netdev);
+                look_at_link(port.name, port.odp_port, netdev);
                 netdev_close(netdev);
             }
         }
@@ -152,5 +176,4 @@ void
 matx_exit(void)
 {
     matx_socket_exit();
-    matx_server_destroy();
 }

@@ -8,7 +8,9 @@ fuzz_targets += \
 	tests/fuzz/fuzz-mat-parse \
 	tests/fuzz/fuzz-mat-reply \
 	tests/fuzz/fuzz-mat-rewrite \
-	tests/fuzz/fuzz-mat-update
+	tests/fuzz/fuzz-mat-switch \
+	tests/fuzz/fuzz-mat-update \
+	tests/fuzz/fuzz-mat-word
 
 noinst_LIBRARIES += tests/fuzz/libreplay.a
 tests_fuzz_libreplay_a_SOURCES = tests/fuzz/replay.c

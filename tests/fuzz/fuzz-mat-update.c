@@ -47,11 +47,19 @@ nothing(void *aux)
     (void) aux;
 }
 
-static void
-no_ready(void *aux, const struct mat_entry *entry)
+/* So that there are both kinds. */
+static bool
+some_wait(void *aux, const struct mat_entry *entry)
 {
     (void) aux;
-    CHECK(entry->zone <= MAT_ZONE_MAX);
+    return entry->hoa.b[15] & 1;
+}
+
+static void
+no_change(void *aux, const struct mat_entry *entry, bool kept)
+{
+    (void) aux;
+    CHECK(!kept || entry->zone <= MAT_ZONE_MAX);
 }
 
 static void
@@ -154,7 +162,8 @@ create(struct mat_table **table, struct mat_server **server)
     const struct mat_server_hooks hooks = {
         .lock = nothing,
         .unlock = nothing,
-        .ready = no_ready,
+        .waits = some_wait,
+        .changed = no_change,
         .release = no_release,
         .discard = no_release,
         .inject = no_inject,

@@ -35,12 +35,16 @@ class Mat:
         """The VM will be at 'site'; if that is here, its port is known."""
         self._put(vm, FAMILIES, site or vm.site, "prepared", hold)
 
+    def departed(self, vm, site=None, families=FAMILIES):
+        """Packets to that address go to the live one."""
+        self._put(vm, families, site or vm.site, "departed")
+
     def _put(self, vm, families, site, state, hold=False):
         for family in families:
             hoa, moa = addresses(vm, family, site)
             words = [f"zone={vm.zone}", f"hoa={hoa}", f"moa={moa}",
                      f"mac={vm.mac}", f"state={state}"]
-            if site is self.site:
+            if site is self.site and state != "departed":
                 words.append(f"port={vm.name}")
             elif state == "remote":
                 words.append(f"nexthop={site.number}")
@@ -58,6 +62,11 @@ class Mat:
             hoa, moa = addresses(vm, family, site or vm.site)
             self.command("hold", f"zone={vm.zone}", f"hoa={hoa}", what,
                          f"moa={moa}")
+
+    def release(self, vm, family):
+        """What waits for the VM tries again."""
+        self.command("hold", f"zone={vm.zone}",
+                     f"hoa={addresses(vm, family)[0]}", "release")
 
     def flush(self):
         self.command("flush")
@@ -114,8 +123,13 @@ class FastMat(Mat):
         self._client.close()
 
     def remote_at(self, vm, hoa, moa, site):
-        self._client.batch(update.entry_put(vm.zone, hoa, moa, vm.mac,
-                                            "remote", nexthop=site.number))
+        self.remote_many([(vm.zone, hoa, moa, vm.mac)], site)
+
+    def remote_many(self, mappings, site):
+        """Mappings as (zone, HoA, MoA, MAC), in one message."""
+        self._client.batch(*(update.entry_put(*mapping, "remote",
+                                              nexthop=site.number)
+                             for mapping in mappings))
 
     def _put(self, vm, families, site, state, hold=False):
         here = site is self.site
@@ -218,6 +232,7 @@ def move(rig, vm, to):
         for site in rig.sites:          # The VM will run there: both of its
             if site is not old:         # addresses are good as a source.
                 tables[site].prepared(vm, to, hold=site is to)
+        rig.router.learn(to.moa4(vm), to.moa6(vm))
         stopped = time.monotonic()
         vm.plug.mute()                  # It stops...
         tables[old].remote(vm, to)      # ...packets for it go to the new

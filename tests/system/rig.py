@@ -20,13 +20,12 @@ import contextlib
 import ipaddress
 import os
 import shutil
-import sys
+import socket
 import tempfile
-import time
 
 import mappings
 from netns import CommandError, Namespace, connect, run
-from switch import Build, Switch, end_process, is_alive
+from switch import Build, Switch, end_process, is_alive, wait_until
 
 RUN_PREFIX = "ovs-mat-system."
 HUGEPAGES_NEEDED = 3 * 130
@@ -49,6 +48,17 @@ class Router:
 
     def forget_neighbours(self):
         self.namespace.ip("neigh flush all")
+
+    def learn(self, *addresses):
+        """Have the neighbours at hand, as agents see to for their MoAs: while
+        the router asks for one it may change the order of packets."""
+        for address in addresses:
+            with contextlib.closing(self.namespace.socket(
+                    socket.AF_INET6 if ":" in address else socket.AF_INET,
+                    socket.SOCK_DGRAM)) as sock:
+                sock.sendto(b"", (address, 9))
+            wait_until(lambda: "lladdr" in self.namespace.ip_show(
+                "neigh", "show", address), f"neighbour {address}")
 
     @contextlib.contextmanager
     def narrow(self, site, mtu):
@@ -117,8 +127,10 @@ class Site:
         self.ports[link] = self.switch.add_port("br0", link, self.mtu)
 
     def flows(self, *flows):
+        """Instead of those there are; in force when this returns."""
         self.switch.ofctl("--bundle", "replace-flows", "br0", "-",
                           stdin="\n".join(flows) + "\n")
+        self.switch.appctl("revalidator/wait")
 
     def moa4(self, vm):
         return f"{self.subnet4}.{128 + vm.index}"
@@ -295,8 +307,9 @@ class Rig:
     def save_logs(self, directory):
         os.makedirs(directory, exist_ok=True)
         for site in self.sites:
-            shutil.copy(f"{site.switch.dir}/ovs-vswitchd.log",
-                        f"{directory}/vswitchd-{site.name}.log")
+            for kind in "log", "stderr":
+                shutil.copy(f"{site.switch.dir}/ovs-vswitchd.{kind}",
+                            f"{directory}/vswitchd-{site.name}.{kind}")
 
     def complaints(self):
         return [text for site in self.sites

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 
 from netns import CommandError, run
@@ -88,24 +89,39 @@ class Switch:
     def _environment(self):
         return {"OVS_RUNDIR": self.dir, "OVS_LOGDIR": self.dir,
                 "OVS_DBDIR": self.dir, "OVS_SYSCONFDIR": self.dir,
-                "ASAN_OPTIONS": f"log_path={self.dir}/sanitizer:"
-                                "detect_leaks=0:abort_on_error=1:"
-                                "verify_asan_link_order=0",
-                "UBSAN_OPTIONS": f"log_path={self.dir}/sanitizer:"
-                                 "print_stacktrace=1"}
+                "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0",
+                "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+    def _command(self, *argv):
+        settings = [f"{k}={v}" for k, v in self._environment().items()]
+        return ["ip", "netns", "exec", self.namespace.name, "env", *settings,
+                *argv]
 
     def _exec(self, *argv, **options):
-        settings = [f"{k}={v}" for k, v in self._environment().items()]
-        return self.namespace.run("env", *settings, *argv, **options)
+        return run(*self._command(*argv), **options)
 
     def _launch(self, name, *argv):
-        pidfile = f"{self.dir}/{name}.pid"
-        self._exec(*argv, f"--pidfile={pidfile}",
-                   f"--log-file={self.dir}/{name}.log",
-                   f"--unixctl={self.dir}/{name}.ctl",
-                   "-vconsole:off", "--detach", "--no-chdir")
-        with open(pidfile) as file:
-            self.pids[name] = int(file.read())
+        """Not with --detach, which would close standard error: there the
+        sanitizers speak."""
+        control = f"{self.dir}/{name}.ctl"
+        words = [*argv, f"--pidfile={self.dir}/{name}.pid",
+                 f"--log-file={self.dir}/{name}.log",
+                 f"--unixctl={control}", "-vconsole:off"]
+        with open(f"{self.dir}/{name}.stderr", "a") as errors:
+            process = subprocess.Popen(
+                self._command(*words), stdin=subprocess.DEVNULL,
+                stdout=errors, stderr=errors, start_new_session=True)
+        self.pids[name] = process.pid
+        wait_until(lambda: process.poll() is not None
+                   or self._answers(control), f"answer of {name}", 30)
+        if process.poll() is not None:
+            with open(f"{self.dir}/{name}.stderr") as errors:
+                raise CommandError(f"{name} does not start: {errors.read()}")
+
+    @staticmethod
+    def _answers(control):
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            return probe.connect_ex(control) == 0
 
     def _start_database(self):
         self._exec(self.build.ovsdb_tool, "create", f"{self.dir}/conf.db",
@@ -216,9 +232,11 @@ class Switch:
                  for name, pid in self.pids.items() if not is_alive(pid)]
         for name in sorted(os.listdir(self.dir)):
             path = os.path.join(self.dir, name)
-            if name.startswith("sanitizer"):
+            if name.endswith(".stderr"):
                 with open(path, errors="replace") as file:
-                    found.append(f"{path}:\n{file.read(3000)}")
+                    text = file.read()
+                if "runtime error" in text or "Sanitizer" in text:
+                    found.append(f"{path}: {text[:2000]}")
             elif name.endswith(".log"):
                 with open(path, errors="replace") as file:
                     found += [f"{name}: {line.strip()}" for line in file

@@ -6,7 +6,7 @@ import frames
 import mappings
 from capture import Capture
 from harness import (FAMILIES, Counters, address, assert_reaches, assert_same,
-                     moa, test)
+                     inject, moa, test)
 from switch import wait_until
 from traffic import (PMTUDISC_DO, bound, discover_mtu, error_of, path_mtu,
                      ping, set_pmtu_discovery, tcp_transfer, traceroute)
@@ -97,6 +97,48 @@ def the_switch_tells_the_mtu_of_a_path_to_another_host(rig):
         counters.assert_grown("too-big", 2)
     finally:
         rig.a.mat.nexthop(rig.c.number, 1500)
+
+
+@test
+def the_switch_tells_the_mtu_of_the_port_of_a_vm(rig):
+    """The host of the receiver tells, the sender's host translates."""
+    rig.c.mat.vm_port("c1", 1300)
+    try:
+        for family in FAMILIES:
+            source, target = address(rig.a1, family), address(rig.c1, family)
+            mtu, teller = discover_mtu(rig.a1.namespace, source, target, 1500)
+            assert_same(f"path MTU, IPv{family}", mtu, 1300)
+            assert_same("who told", teller, target)
+    finally:
+        rig.c.mat.vm_port("c1")
+
+
+@test
+def an_error_about_a_packet_that_nobody_sent_is_not_believed(rig):
+    """Forged on the underlay: it quotes a packet of another VM, or none."""
+    def forged(quoted_source):
+        quoted = frames.ip(rig.a.router_mac, rig.a.uplink_mac, quoted_source,
+                           moa(rig.c1, 4), frames.UDP,
+                           frames.udp(1, 2, b"forged"))[14:]
+        return frames.ip(rig.a.router_mac, rig.a.uplink_mac, "192.0.2.9",
+                         moa(rig.a1, 4), frames.ICMP,
+                         b"\3\4\0\0\0\0\2\x40" + quoted)
+    with Capture(rig.a1.card()) as card:
+        for source in moa(rig.b1, 4), moa(rig.a2, 4), "203.0.113.5":
+            inject(rig, rig.router.namespace, "a", forged(source))
+        assert_reaches(rig.b1, rig.a1)
+        assert_reaches(rig.c1, rig.a1)
+        believed = [str(frame) for frame in card.read()
+                    if b"forged" in frame.data]
+        assert_same("forged errors at a1", believed, [])
+        inject(rig, rig.router.namespace, "a", forged(moa(rig.a1, 4)))
+        seen = wait_until(lambda: [frame for frame in card.read()
+                                   if b"forged" in frame.data],
+                          "the error about its own packet", 3)
+    assert_same("its source", seen[0].src, rig.a1.gateway4)
+    assert_same("what it quotes", (seen[0].quoted.src, seen[0].quoted.dst),
+                (rig.a1.v4, rig.c1.v4))
+    assert_same("its faults", seen[0].faults, [])
 
 
 @test

@@ -168,12 +168,20 @@ def collected(sock, count, timeout_s):
     return numbers
 
 
+def prepare_at_b(rig):
+    """m may move to b, where what comes for it waits; c already believes
+    that it is there."""
+    for site in rig.sites:
+        site.mat.prepared(rig.m, rig.b, hold=site is rig.b)
+    rig.router.learn(rig.a.moa4(rig.m), rig.a.moa6(rig.m),
+                     rig.b.moa4(rig.m), rig.b.moa6(rig.m))
+    rig.c.mat.remote(rig.m, rig.b)
+
+
 @test
 def packets_wait_for_a_prepared_vm_and_are_delivered_in_order(rig):
     counters = Counters(rig.b)
-    for site in rig.sites:
-        site.mat.prepared(rig.m, rig.b, hold=site is rig.b)
-    rig.c.mat.remote(rig.m, rig.b)
+    prepare_at_b(rig)
     rig.m.plug.unplug()
     rig.m.plug.plug(rig.b)
     for family in FAMILIES:
@@ -192,9 +200,7 @@ def packets_wait_for_a_prepared_vm_and_are_delivered_in_order(rig):
 
 @test
 def waiting_packets_of_a_migration_that_failed_are_dropped_and_counted(rig):
-    for site in rig.sites:
-        site.mat.prepared(rig.m, rig.b, hold=site is rig.b)
-    rig.c.mat.remote(rig.m, rig.b)
+    prepare_at_b(rig)
     counters = Counters(rig.b)
     with contextlib.closing(bound(rig.m.namespace, rig.m.v4,
                                   port=6000)) as sock:
@@ -206,6 +212,49 @@ def waiting_packets_of_a_migration_that_failed_are_dropped_and_counted(rig):
         assert_same("datagrams", collected(sock, 1, 0.1), [])
     assert_reaches(rig.c1, rig.m)
     assert_reaches(rig.m, rig.a1)
+
+
+@test
+def waiting_packets_of_a_migration_that_failed_can_be_sent_back(rig):
+    """The new site makes what it had prepared a departed address: what
+    waits there, and what still comes, goes to the old site again."""
+    prepare_at_b(rig)
+    counters = Counters(rig.b)
+    for family in FAMILIES:
+        with contextlib.closing(bound(rig.m.namespace, address(
+                rig.m, family), port=6000)) as sock:
+            before = counters.grown("held")
+            numbered(rig, rig.m, family, rig.c1, 20)
+            counters.assert_grown("held", before + 20)
+            rig.b.mat.departed(rig.m, rig.b, [family])
+            rig.b.mat.release(rig.m, family)
+            assert_same("datagrams", collected(sock, 20, 3),
+                        list(range(20)))
+    counters.assert_grown("redirected", 40)
+    rig.c.mat.remote(rig.m, rig.a)
+    assert_reaches(rig.c1, rig.m)
+
+
+@test
+def a_move_that_is_rolled_back_leaves_sessions_alive(rig):
+    """The VM was stopped and packets went to the new site; then it runs at
+    the old one after all."""
+    streams = sessions(rig, (rig.m, rig.c1), (rig.b1, rig.m))
+    assert_all_go_on(streams)
+    for _ in range(3):
+        mappings.move(rig, rig.m, rig.b)
+        mappings.move(rig, rig.m, rig.a)
+    assert_all_go_on(streams)
+    assert_all_end_well(streams)
+
+
+@test
+def an_uplink_that_goes_and_comes_back_works_again(rig):
+    rig.a.switch.del_port("br0", "uplink")
+    rig.a.add_port("uplink")
+    mappings.pipeline(rig.a, rig.vms.values())
+    assert_reaches(rig.a1, rig.b1)
+    assert_reaches(rig.c1, rig.a1)
 
 
 @test

@@ -84,6 +84,54 @@ def no_packet_uses_the_old_value_after_the_acknowledgement(rig):
 
 
 @test
+def traffic_is_not_disturbed_while_the_table_grows(rig):
+    """40,000 mappings come, in thousands of changes, and go at once."""
+    stream = TcpStream(rig.a1.namespace, rig.a1.v4, rig.b1.namespace,
+                       rig.b1.v4)
+    wait_until(stream.arrived(20000), "20000 bytes")
+    with contextlib.closing(mappings.FastMat(rig.a)) as table:
+        for high in range(200):
+            table.remote_many(
+                [(5, f"10.5.{high}.{low}", f"10.78.{high}.{low}",
+                  f"02:05:00:00:{high:02x}:{low:02x}")
+                 for low in range(1, 201)], rig.b)
+    shown = json.loads(rig.a.mat.command("memory", "--json"))
+    assert shown["ipv4.mappings"] >= 40000, shown
+    wait_until(stream.arrived(20000), "20000 more bytes")
+    with contextlib.closing(mappings.FastMat(rig.a)) as table:
+        for number in range(2000):
+            table.remote_many([(5, "10.5.250.1", f"10.79.{number // 250}."
+                                f"{number % 250 + 1}", "02:05:00:00:fa:01")],
+                              rig.b)
+    assert tcp_transfer(rig.a1.namespace, rig.a1.v6, rig.b1.namespace,
+                        rig.b1.v6, 4 << 20)
+    assert_same("error", stream.stop().error, None)
+    mappings.fill(rig)
+    assert_reaches(rig.a1, rig.b1)
+    shown = json.loads(rig.a.mat.command("memory", "--json"))
+    assert shown["ipv4.mappings"] < 50, shown
+
+
+@test
+def a_vm_that_asks_for_unknown_neighbours_does_not_harm_others(rig):
+    """Queues of packets that wait for a mapping are bounded."""
+    stream = TcpStream(rig.a1.namespace, rig.a1.v4, rig.b1.namespace,
+                       rig.b1.v4)
+    wait_until(stream.arrived(5000), "5000 bytes")
+    for batch in range(40):
+        rig.a2.card_send(*(frames.ip(
+            rig.a2.mac, mappings.GATEWAY_MAC, rig.a2.v4,
+            f"172.16.8.{64 + number % 2}", frames.UDP,
+            frames.udp(1, 2, bytes(1000))) for number in range(250)))
+        wait_until(stream.arrived(1000), "1000 more bytes")
+    assert_same("error", stream.stop().error, None)
+    held = json.loads(rig.a.mat.command("stats", "--json"))
+    assert held["hold.held"] and held["hold.refused-key-packets"], held
+    assert_reaches(rig.a1, rig.b1)
+    assert_reaches(rig.a2, rig.b1)
+
+
+@test
 def the_explicit_action_leaves_delivery_to_the_flow_table(rig):
     mappings.explicit_pipeline(rig.b, rig.vms.values())
     try:

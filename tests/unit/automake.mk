@@ -18,7 +18,8 @@ unit_tests += \
 	tests/unit/test-mat-switch \
 	tests/unit/test-mat-table \
 	tests/unit/test-mat-text \
-	tests/unit/test-mat-update
+	tests/unit/test-mat-update \
+	tests/unit/test-mat-word
 
 # Frames composed for tests, and what they should become.
 noinst_LIBRARIES += tests/unit/libframes.a

@@ -333,6 +333,23 @@ test_what_is_no_client_message(void **state)
     }
 }
 
+/* A UDP length that says more than there is, by one. */
+static void
+test_udp_length_past_the_packet(void **state)
+{
+    static const struct v4_spec spec = { 1, NULL, { 0 }, 0, false };
+    struct mat_packet p;
+    struct mat_dhcp msg;
+    uint8_t frame[600];
+    uint32_t size = compose_v4(&spec, frame);
+
+    (void) state;
+    frame[39]++;
+    assert_false(parse_v4(frame, size, &p, &msg));
+    frame[39] = (uint8_t) (frame[39] - 2);      /* One less: no end mark. */
+    assert_true(parse_v4(frame, size, &p, &msg));
+}
+
 /* The largest answer there is still fits in MAT_REPLY_MAX. */
 static void
 test_longest_client_id(void **state)
@@ -559,6 +576,22 @@ test_dhcp6_at_every_truncation(void **state)
 }
 
 static void
+test_udp_length_past_the_packet_in_ipv6(void **state)
+{
+    uint8_t frame[400];
+    uint32_t size = compose_v6(1, CLIENT | RAPID, frame);
+    struct mat_packet p;
+    struct mat_dhcp6 msg;
+
+    (void) state;
+    assert_true(parse_v6(frame, size, &p, &msg));
+    assert_true(msg.rapid_commit);
+    /* The last option, whole, is in the padding after the IP packet. */
+    frame[19] = (uint8_t) (frame[19] - sizeof rapid);
+    assert_false(parse_v6(frame, size, &p, &msg));
+}
+
+static void
 test_what_is_no_client_message_in_ipv6(void **state)
 {
     static const struct { uint8_t ofs, value; } table[] = {
@@ -707,11 +740,13 @@ main(void)
         cmocka_unit_test(test_number_of_name_servers),
         cmocka_unit_test(test_dhcp_at_every_truncation),
         cmocka_unit_test(test_what_is_no_client_message),
+        cmocka_unit_test(test_udp_length_past_the_packet),
         cmocka_unit_test(test_longest_client_id),
         cmocka_unit_test(test_udp_checksum_is_never_0),
         cmocka_unit_test(test_offer_of_the_other_family),
         cmocka_unit_test(test_who_is_answered_in_ipv6),
         cmocka_unit_test(test_dhcp6_at_every_truncation),
+        cmocka_unit_test(test_udp_length_past_the_packet_in_ipv6),
         cmocka_unit_test(test_what_is_no_client_message_in_ipv6),
         cmocka_unit_test(test_broken_options_in_ipv6),
         cmocka_unit_test(test_what_is_asked_for_in_ipv6),

@@ -65,7 +65,7 @@ put(void *region, unsigned int ring, uint64_t n)
 {
     struct mat_event event = make_event(n);
 
-    mat_event_put(region, ring, &event);
+    mat_event_put(region, N_SLOTS, ring, &event);
 }
 
 static void
@@ -98,6 +98,30 @@ test_events_come_in_order(void **state)
     }
     assert_int_equal(reader.n_lost, 0);
     free(region);
+}
+
+/* A consumer may have found a way to write to the memory. */
+static void
+test_header_is_not_trusted(void **state)
+{
+    const size_t size = mat_event_region_size(2, N_SLOTS);
+    char *block = malloc(3 * size);
+    char *region = block + size;
+    char *expected = malloc(size);
+
+    (void) state;
+    assert_non_null(block);
+    assert_non_null(expected);
+    memset(block, 0xff, 3 * size);
+    memset(expected, 0xff, size);
+    for (uint64_t n = 0; n < 3 * N_SLOTS; n++) {
+        put(region, 1, n);
+        memset(region, 0xff, 64);
+    }
+    assert_memory_equal(block, expected, size);
+    assert_memory_equal(block + 2 * size, expected, size);
+    free(expected);
+    free(block);
 }
 
 static void
@@ -305,6 +329,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_come_in_order),
         cmocka_unit_test(test_each_consumer_sees_all),
+        cmocka_unit_test(test_header_is_not_trusted),
         cmocka_unit_test(test_slow_consumer_counts_its_losses),
         cmocka_unit_test(test_reader_can_begin_with_the_oldest),
         cmocka_unit_test(test_rings_are_read_in_turn),

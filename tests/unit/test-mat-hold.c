@@ -39,7 +39,7 @@ key_number(unsigned int n)
     struct mat_hold_key key;
 
     memset(&key, 0, sizeof key);
-    key.kind = (enum mat_hold_kind) (MAT_HOLD_VMN + n % 4);
+    key.kind = MAT_HOLD_VMN;
     key.zone = n;
     key.addr.b[15] = (uint8_t) n;
     return key;
@@ -207,6 +207,37 @@ test_limits(void **state)
     mat_hold_destroy(hold);
 }
 
+/* Whoever sends to addresses that do not exist gets half of the room, whatever
+ * he does; and the kinds of one address do not mix. */
+static void
+test_guesses_leave_room(void **state)
+{
+    struct mat_hold *hold = mat_hold_create(&limits, 1);
+    unsigned int n_held = 0;
+
+    (void) state;
+    for (unsigned int round = 0; round < 3; round++) {
+        struct mat_hold_key key = key_number(0);
+        bool first;
+
+        n_held = 0;
+        for (unsigned int n = 0; n < 100; n++) {
+            key.kind = (enum mat_hold_kind) (MAT_HOLD_SOURCE + n % 3);
+            key.addr.b[0] = (uint8_t) (round ? n : 0);
+            n_held += mat_hold_add(hold, &key, packet(1), round == 2 ? 300 : 1,
+                                   0, &first) == MAT_HOLD_HELD;
+        }
+        assert_int_equal(n_held, round == 0 ? 10 : round == 1 ? 2 : 2);
+        assert_true(mat_hold_count(hold, MAT_HOLD_NO_KEY) > 0);
+        for (unsigned int n = 1; n <= 3; n++) {
+            assert_int_equal(add(hold, n, 1, 300, 0), MAT_HOLD_HELD);
+            assert_int_equal(add(hold, n, 1, 1, 0), MAT_HOLD_HELD);
+        }
+        empty(hold);
+    }
+    mat_hold_destroy(hold);
+}
+
 /* The model: packets in one array, oldest first. */
 struct model {
     struct model_packet {
@@ -327,6 +358,7 @@ main(void)
         cmocka_unit_test(test_first_of_its_key),
         cmocka_unit_test(test_expiry_is_by_age),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_guesses_leave_room),
         cmocka_unit_test(test_random_run_against_a_model),
     };
 

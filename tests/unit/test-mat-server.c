@@ -26,6 +26,7 @@ struct fixture {
     unsigned int n_synchronized;
     unsigned int n_locked;
     unsigned int n_subscribed;
+    uint32_t packets_wait;      /* For this HoA. */
     char log[1024];             /* What the hooks were told. */
 };
 
@@ -100,10 +101,19 @@ hook_log(struct fixture *f, const char *what, const struct mat_addr *addr)
              mat_addr_format(addr, buf));
 }
 
-static void
-hook_ready(void *aux, const struct mat_entry *e)
+static bool
+hook_waits(void *aux, const struct mat_entry *e)
 {
-    hook_log(aux, "ready", &e->hoa);
+    struct fixture *f = aux;
+
+    assert_true(f->locked);
+    return f->packets_wait && mat_addr_v4(&e->hoa) == f->packets_wait;
+}
+
+static void
+hook_changed(void *aux, const struct mat_entry *e, bool kept)
+{
+    hook_log(aux, e->hold ? "held" : kept ? "kept" : "ready", &e->hoa);
 }
 
 static void
@@ -176,7 +186,8 @@ fixture_create(void)
     struct mat_server_hooks hooks = {
         .lock = hook_lock,
         .unlock = hook_unlock,
-        .ready = hook_ready,
+        .waits = hook_waits,
+        .changed = hook_changed,
         .release = hook_release,
         .discard = hook_discard,
         .inject = hook_inject,
@@ -399,11 +410,38 @@ test_hooks_follow_in_order(void **state)
                       "hold hoa=10.0.0.1 off", "hold hoa=10.0.0.8 release",
                       "hold hoa=10.0.0.9 flush",
                       LOCAL("10.0.0.2", "172.16.1.2")));
-    assert_string_equal(f->log, "ready 10.0.0.1;release 10.0.0.8;"
-                        "discard 10.0.0.9;ready 10.0.0.2;");
+    assert_string_equal(f->log, "held 10.0.0.1;ready 10.0.0.1;"
+                        "release 10.0.0.8;discard 10.0.0.9;"
+                        "ready 10.0.0.2;");
     assert_refused(BATCH(f, "hold hoa=10.0.0.8 release",
                          "del hoa=10.0.0.7"), 1, MAT_TABLE_NOT_FOUND);
     assert_string_equal(f->log, "");
+    fixture_destroy(f);
+}
+
+/* While packets wait for a VMN, its hold stays when it is to be taken off. */
+static void
+test_hold_is_kept_while_packets_wait(void **state)
+{
+    struct mat_addr hoa;
+    struct fixture *f = fixture_create();
+    struct mat_entry e;
+
+    (void) state;
+    assert_true(mat_addr_parse("10.0.0.1", &hoa));
+    assert_done(BATCH(f, LOCAL("10.0.0.1", "172.16.1.1") " hold"));
+    f->packets_wait = mat_addr_v4(&hoa);
+    assert_done(BATCH(f, LOCAL("10.0.0.2", "172.16.1.2"),
+                      "hold hoa=10.0.0.1 off"));
+    assert_string_equal(f->log, "ready 10.0.0.2;kept 10.0.0.1;");
+    assert_true(mat_table_get_live(f->table, 0, &hoa, &e) && e.hold);
+    assert_done(BATCH(f, LOCAL("10.0.0.1", "172.16.1.1")));
+    assert_string_equal(f->log, "kept 10.0.0.1;");
+    assert_true(mat_table_get_live(f->table, 0, &hoa, &e) && e.hold);
+    f->packets_wait = 0;
+    assert_done(BATCH(f, LOCAL("10.0.0.1", "172.16.1.1")));
+    assert_string_equal(f->log, "ready 10.0.0.1;");
+    assert_true(mat_table_get_live(f->table, 0, &hoa, &e) && !e.hold);
     fixture_destroy(f);
 }
 
@@ -619,6 +657,7 @@ main(void)
         cmocka_unit_test(test_operation_may_need_one_before_it),
         cmocka_unit_test(test_ok_comes_after_the_readers),
         cmocka_unit_test(test_hooks_follow_in_order),
+        cmocka_unit_test(test_hold_is_kept_while_packets_wait),
         cmocka_unit_test(test_inject),
         cmocka_unit_test(test_subscribe),
         cmocka_unit_test(test_large_dump),

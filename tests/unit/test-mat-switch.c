@@ -532,9 +532,13 @@ the_underlay_is_not_trusted(void **state)
     /* A HoA as a source. */
     spec = udp("10.0.0.5", "172.16.1.1");
     check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_SPOOF);
-    /* A MoA of our own, as a source from outside. */
+    /* A MoA of our own: that was redirected to where it came from, unless it
+     * is of another zone. */
     spec = udp("172.16.1.2", "172.16.1.1");
-    check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_SPOOF);
+    check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+          MAT_V_DELIVERED);
+    spec = udp("172.16.1.3", "172.16.1.1");
+    check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_ZONE);
     /* Another zone's. */
     spec = udp("172.16.2.7", "172.16.1.1");
     check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_ZONE);
@@ -705,6 +709,12 @@ errors_of_routers_are_understood(void **state)
     set_addrs(&want, "10.0.0.254", "10.0.0.1");
     set_addrs(&quoted, "10.0.0.1", "10.0.0.5");
     assert_frame(&f, &want, gateway_mac, mac(7, 1));
+
+    /* A redirect of a router is not for the VMN. */
+    error.icmp_type = 5;
+    check(w, &error, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+          MAT_V_FORBIDDEN);
+    error.icmp_type = 11;
 
     /* About a packet that this VMN never sent. */
     set_addrs(&quoted, "172.16.1.2", "172.16.2.5");

@@ -166,6 +166,7 @@ test_bad_commands(void **state)
         { "del", "hoa= is missing" },
         { "hold hoa=10.0.0.1", "on, off, release or flush" },
         { "hold hoa=10.0.0.1 maybe", "\"maybe\"" },
+        { "hold hoa=10.0.0.1 on off", "\"off\"" },
         { "ports", "\"\"" },
         { "ports put", "\"put\"" },
         { "ports add", "\"\"" },
