@@ -5,7 +5,7 @@
  * (else refuse), is it newer than what is stored (else nothing changes, so
  * nothing is checked), is the owner known and its certificate valid, does the
  * certificate permit it, is the signature good.  A tree of claims costs one
- * signature check: its root is remembered.
+ * signature check: that its owner has signed this root is remembered.
  *
  * Claims of this host are staged until the flush, then signed in trees of
  * eight.
@@ -48,17 +48,29 @@ mat_accept_host_is_good(struct mat_gossip *g, const struct mat_claim *host)
             && cert_is_current(g, &cert));
 }
 
+/* Makes room to remember 'n_trees', a power of 2, that were found good. */
+void
+mat_accept_remember(struct mat_gossip *g, size_t n_trees)
+{
+    if (n_trees > g->n_verified) {
+        free(g->verified);
+        g->verified = mat_xcalloc(n_trees, sizeof *g->verified);
+        g->n_verified = n_trees;
+    }
+}
+
 static bool
 tree_is_good(struct mat_gossip *g, const uint8_t public_key[],
              const struct mat_claim *claim)
 {
-    struct mat_verified *cached = &g->verified[claim->signature[0]
-                                               % MAT_VERIFIED_MAX];
+    struct mat_verified *cached;
     uint8_t root[MAT_HASH_SIZE];
 
+    mat_accept_remember(g, MAT_VERIFIED);
     mat_tree_root(&g->config.crypto, claim, root);
+    cached = &g->verified[(root[0] | (size_t) root[1] << 8)
+                          & (g->n_verified - 1)];
     if (cached->host == claim->version.host
-        && !memcmp(cached->signature, claim->signature, MAT_SIGNATURE_SIZE)
         && !memcmp(cached->root, root, sizeof root)) {
         return true;
     }
@@ -69,7 +81,6 @@ tree_is_good(struct mat_gossip *g, const uint8_t public_key[],
         return false;
     }
     cached->host = claim->version.host;
-    memcpy(cached->signature, claim->signature, MAT_SIGNATURE_SIZE);
     memcpy(cached->root, root, sizeof root);
     return true;
 }

@@ -195,7 +195,7 @@ struct mat_prober {
 
 /* mat-sync */
 enum {
-    MAT_LEAVES_MAX = 48,        /* Digest leaves under way. */
+    MAT_LEAVES_MAX = 96,        /* Digest leaves under way. */
     MAT_LEAF_CLAIMS = 48        /* Aim for the size of a leaf. */
 };
 
@@ -297,9 +297,8 @@ struct mat_staged {             /* Own claim, not yet signed. */
     uint8_t body[MAT_CLAIM_BODY_MAX];
 };
 
-struct mat_verified {           /* A tree whose signature was good. */
+struct mat_verified {           /* 'host' has signed a tree with this root. */
     uint64_t host;
-    uint8_t signature[MAT_SIGNATURE_SIZE];
     uint8_t root[MAT_HASH_SIZE];
 };
 
@@ -308,7 +307,12 @@ struct mat_tombstone {
     int64_t at_us;
 };
 
-enum { MAT_VERIFIED_MAX = 64, MAT_SEEN_MAX = 256 };
+enum {
+    MAT_VERIFIED = 64,          /* Trees remembered; powers of 2. */
+    MAT_VERIFIED_MANY = 16384,  /* ... when catching up with very much. */
+    MAT_MANY_CLAIMS = 1000,
+    MAT_SEEN_MAX = 256
+};
 
 struct mat_gossip {
     struct mat_gossip_config config;
@@ -353,7 +357,8 @@ struct mat_gossip {
 
     struct mat_staged *staged;
     size_t n_staged, staged_allocated;
-    struct mat_verified verified[MAT_VERIFIED_MAX];
+    struct mat_verified *verified;
+    size_t n_verified;          /* Size of the table. */
     struct mat_tombstone *tombstones;   /* Oldest first. */
     size_t tombstones_head, tombstones_hidden, n_tombstones;
     size_t tombstones_allocated;
@@ -507,6 +512,7 @@ void mat_stage(struct mat_gossip *, const struct mat_key *,
                size_t body_size, uint32_t epoch_min);
 void mat_stage_flush(struct mat_gossip *);
 void mat_stage_host(struct mat_gossip *);
+void mat_accept_remember(struct mat_gossip *, size_t n_trees);
 void mat_accept_ghosts(struct mat_gossip *);
 void mat_accept_tombstones(struct mat_gossip *);
 void mat_accept_sweep(struct mat_gossip *);

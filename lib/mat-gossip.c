@@ -32,7 +32,7 @@ mat_gossip_tuning_default(struct mat_gossip_tuning *t)
     *t = (struct mat_gossip_tuning) {
         .probe_us = 1000000,
         .probe_timeout_us = 300000,
-        .probe_dead_us = 500000,
+        .probe_dead_us = 250000,
         .sync_us = 1000000,
         .rto_min_us = 10000,
         .rto_initial_us = 250000,
@@ -139,6 +139,7 @@ mat_gossip_destroy(struct mat_gossip *g)
     mat_heap_destroy(&g->heap);
     free(g->prober.order);
     free(g->staged);
+    free(g->verified);
     free(g->tombstones);
     free(g);
 }

@@ -5,7 +5,7 @@
  *     |-- ROOT: one digest a zone ---------->|   every second or so
  *     |<- SUMS: 256 sums of a zone ----------|   if it differs
  *     |-- LEAF: keys and versions ---------->|   for each differing part,
- *     |<- CLAIMS that A lacks, NEED, DONE ---|   up to 48 parts at once
+ *     |<- CLAIMS that A lacks, NEED, DONE ---|   up to 96 parts at once
  *     |-- CLAIMS that B needs -------------->|
  *
  * In step that costs one datagram a second.  Parts are chosen so that a leaf
@@ -250,13 +250,13 @@ mat_sync_leaf_timer(struct mat_gossip *g, struct mat_leaf *leaf)
     }
 }
 
-/* So deep that a leaf has about MAT_LEAF_CLAIMS claims. */
+/* So deep that a leaf has MAT_LEAF_CLAIMS claims at most, or half of it. */
 static uint32_t
 choose_bits(uint32_t n)
 {
     uint32_t bits = 8;
 
-    while (bits < LEAF_BITS_MAX && n >> bits > MAT_LEAF_CLAIMS / 2) {
+    while (bits < LEAF_BITS_MAX && n >> bits > MAT_LEAF_CLAIMS) {
         bits++;
     }
     return bits;
@@ -285,6 +285,9 @@ receive_sums(struct mat_gossip *g, struct mat_peer *from,
             sync->differs[i / 8] = (uint8_t) (sync->differs[i / 8]
                                               | 1u << i % 8);
         }
+    }
+    if (n > n_here + MAT_MANY_CLAIMS) {
+        mat_accept_remember(g, MAT_VERIFIED_MANY);
     }
     sync->peer = from->member->id;
     sync->zone = zone;
