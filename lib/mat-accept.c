@@ -466,6 +466,17 @@ mat_accept(struct mat_gossip *g, struct mat_peer *from,
 
 /* Claims of this host. */
 
+/* Flushes only if a claim of 'key' waits: others may still share a tree. */
+void
+mat_stage_flush_key(struct mat_gossip *g, const struct mat_key *key)
+{
+    for (size_t i = 0; i < g->n_staged; i++) {
+        if (mat_key_equal(&g->staged[i].claim.key, key)) {
+            mat_stage_flush(g);
+        }
+    }
+}
+
 void
 mat_stage(struct mat_gossip *g, const struct mat_key *key,
           enum mat_claim_state state, uint8_t flags, const uint8_t *body,
@@ -475,11 +486,7 @@ mat_stage(struct mat_gossip *g, const struct mat_key *key,
     const struct mat_claim *old;
 
     MAT_ASSERT(body_size <= MAT_CLAIM_BODY_MAX);
-    for (size_t i = 0; i < g->n_staged; i++) {
-        if (mat_key_equal(&g->staged[i].claim.key, key)) {
-            mat_stage_flush(g);
-        }
-    }
+    mat_stage_flush_key(g, key);
     if (g->n_staged == STAGED_MAX) {
         mat_stage_flush(g);
     }

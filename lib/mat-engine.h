@@ -511,6 +511,7 @@ void mat_stage(struct mat_gossip *, const struct mat_key *,
                enum mat_claim_state, uint8_t flags, const uint8_t *body,
                size_t body_size, uint32_t epoch_min);
 void mat_stage_flush(struct mat_gossip *);
+void mat_stage_flush_key(struct mat_gossip *, const struct mat_key *);
 void mat_stage_host(struct mat_gossip *);
 void mat_accept_remember(struct mat_gossip *, size_t n_trees);
 void mat_accept_ghosts(struct mat_gossip *);

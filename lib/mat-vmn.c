@@ -137,13 +137,11 @@ is_permitted(const struct mat_gossip *g, const struct mat_key *key,
     return mat_key_is_valid(key) && mat_cert_permits(&g->own_cert, &claim);
 }
 
-/* The stored claim of 'key', after what is staged has got there. */
+/* The stored claim of 'key', after what is staged of it has got there. */
 static const struct mat_claim *
 current(struct mat_gossip *g, const struct mat_key *key)
 {
-    if (g->n_staged) {
-        mat_stage_flush(g);
-    }
+    mat_stage_flush_key(g, key);
     return mat_store_find(&g->store, key);
 }
 

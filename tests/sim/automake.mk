@@ -54,6 +54,7 @@ check-mutants: tests/sim/sim tests/sim/test-sim-members \
 	CC='$(CC)' $(PYTHON3) -B $(srcdir)/tests/sim/mutants.py $(srcdir) . \
 		$(if $(MUTANTS),'$(MUTANTS)')
 EXTRA_DIST += tests/sim/mutants.py
+dist_doc_DATA += docs/gossip.md
 
 # The model, also in "make check".
 script_tests += tests/model/check.sh

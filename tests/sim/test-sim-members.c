@@ -21,7 +21,7 @@ test_an_agent_that_forgot_renews_its_claims(void **state)
     }
     sim_host_stop(&s, 2, false);
     sim_run(&s, SIM_S);
-    s.vms[2].moa = sim_take_moa(&s, &s.hosts[2]);       /* Another one. */
+    s.vms[1].moa = sim_take_moa(&s, &s.hosts[2]);       /* Another one. */
     sim_host_start(&s, 2);
     sim_run(&s, 2 * SIM_S);
     assert_true(s.hosts[2].disk_generation > 1);
