@@ -309,7 +309,7 @@ struct mat_tombstone {
 
 enum {
     MAT_VERIFIED = 64,          /* Trees remembered; powers of 2. */
-    MAT_VERIFIED_MANY = 16384,  /* ... when catching up with very much. */
+    MAT_VERIFIED_MANY = 65536,  /* ... when catching up with very much. */
     MAT_MANY_CLAIMS = 1000,
     MAT_SEEN_MAX = 256
 };
