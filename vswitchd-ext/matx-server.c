@@ -223,12 +223,10 @@ static bool
 hold_counter(unsigned int *i, char name[static MAT_PORT_NAME_SIZE],
              uint64_t *value)
 {
-    enum { N = MAT_HOLD_N_COUNTERS + 2 };
-
     if (matx_hold_counter(*i, name, value)) {
         return true;
     }
-    *i -= N;
+    *i -= MATX_HOLD_N_COUNTERS;
     return false;
 }
 
