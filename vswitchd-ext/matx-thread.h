@@ -52,9 +52,14 @@ struct matx_counters {
     uint64_t n_packets[2][MAT_N_VERDICTS];
     uint64_t n_errors_suppressed;
     uint64_t n_events_suppressed;
+    uint64_t n_no_thread;       /* Packets dropped by threads that have no
+                                 * struct matx_thread. */
 };
 
 void matx_threads_sum(struct matx_counters *);
 void matx_threads_clear(void);
+
+/* Counts packets as dropped by a thread that matx_thread_self() has refused. */
+void matx_threads_count_refused(size_t n_packets);
 
 #endif /* matx-thread.h */
