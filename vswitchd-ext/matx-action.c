@@ -81,7 +81,8 @@ forget_connection(const struct mat_frame *f, struct dp_packet *packet)
 
 /* Packets by the port that they are delivered to.  There may be as many ports
  * as packets, and which one is next cannot be predicted, so 'by_port' finds
- * the group of a port without a search, unless two ports share a slot of it. */
+ * the group of a port without a search, unless two ports share a slot in
+ * it. */
 struct delivery {
     uint8_t by_port[64];        /* Group, by the lower bits of the port. */
     unsigned int n_groups;
