@@ -477,7 +477,8 @@ mat_table_put_nexthop(struct mat_table *table, const struct mat_nexthop *nh)
     if (nh->id >= MAT_TABLE_NEXTHOPS_MAX) {
         return MAT_TABLE_BAD_NEXTHOP;
     } else if (mat_mac_is_zero(&nh->dst) || mat_mac_is_multicast(&nh->dst)
-               || mat_mac_is_zero(&nh->src) || mat_mac_is_multicast(&nh->src)) {
+               || mat_mac_is_zero(&nh->src)
+               || mat_mac_is_multicast(&nh->src)) {
         return MAT_TABLE_BAD_MAC;
     } else if (!mtu_ok(nh->mtu)) {
         return MAT_TABLE_BAD_MTU;
