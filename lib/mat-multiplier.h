@@ -12,7 +12,8 @@
  * come in q heaps.  How close shows in the continued fraction of
  * multiplier / 2^64: a large partial quotient 'a' after the denominator q
  * means heaps of up to 'a' keys.  About one odd number in 20 is good enough,
- * here also for keys that are powers of two apart; the others are passed over. */
+ * here also for keys that are powers of two apart; the others are passed
+ * over. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -72,24 +72,30 @@ random_packets_come_back(void **state)
             continue;
         }
         before = frame;
-        f = world_run(w, frame.data, frame.size, frame.l3_ofs, OUT7, VM1, fast);
+        f = world_run(w, frame.data, frame.size, frame.l3_ofs, OUT7, VM1,
+                      fast);
         if (f.verdict != MAT_V_TRANSLATED) {
             assert_memory_equal(frame.data, before.data, frame.size);
             continue;
         }
         /* Back, as an answer would come: swap the addresses of the table. */
         world_put(w, MAT_STATE_REMOTE, 7, "10.0.0.1", "172.16.1.1", 1, "");
-        world_put(w, MAT_STATE_REMOTE, 7, "2001:db8::1", "2001:db8:1::1", 1, "");
+        world_put(w, MAT_STATE_REMOTE, 7, "2001:db8::1", "2001:db8:1::1", 1,
+                  "");
         world_put(w, MAT_STATE_LOCAL, 7, "10.0.0.5", "172.16.2.5", 5, "vm2");
-        world_put(w, MAT_STATE_LOCAL, 7, "2001:db8::5", "2001:db8:2::5", 5, "vm2");
-        f = world_run(w, frame.data, frame.size, frame.l3_ofs, MAT_WORD_IN, UPLINK,
+        world_put(w, MAT_STATE_LOCAL, 7, "2001:db8::5", "2001:db8:2::5", 5,
+                  "vm2");
+        f = world_run(w, frame.data, frame.size, frame.l3_ofs, MAT_WORD_IN,
+                      UPLINK,
                 fast);
         assert_string_equal(mat_verdict_name(f.verdict), "delivered");
         assert_memory_equal(frame.data, before.data, frame.size);
         world_put(w, MAT_STATE_LOCAL, 7, "10.0.0.1", "172.16.1.1", 1, "vm1");
-        world_put(w, MAT_STATE_LOCAL, 7, "2001:db8::1", "2001:db8:1::1", 1, "vm1");
+        world_put(w, MAT_STATE_LOCAL, 7, "2001:db8::1", "2001:db8:1::1", 1,
+                  "vm1");
         world_put(w, MAT_STATE_REMOTE, 7, "10.0.0.5", "172.16.2.5", 5, "");
-        world_put(w, MAT_STATE_REMOTE, 7, "2001:db8::5", "2001:db8:2::5", 5, "");
+        world_put(w, MAT_STATE_REMOTE, 7, "2001:db8::5", "2001:db8:2::5", 5,
+                  "");
         mat_table_quiesce(w->table);
     }
 }
@@ -101,18 +107,21 @@ stays_on_the_host(void **state)
     struct frame_spec spec = udp("10.0.0.1", "10.0.0.2");
     struct mat_frame f;
 
-    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2), OUT7, VM1, MAT_V_LOCAL);
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2), OUT7, VM1,
+                    MAT_V_LOCAL);
     assert_int_equal(f.fate, MAT_DELIVER);
     assert_int_equal(f.odp_port, VM2);
     assert_frame(&f, &spec, world_mac(7, 1), world_mac(7, 2));
 
     /* By the gateway: a hop. */
-    f = world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1, MAT_V_LOCAL);
+    f = world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1,
+                    MAT_V_LOCAL);
     spec.ttl--;
     assert_frame(&f, &spec, gateway_mac, world_mac(7, 2));
 
     spec = udp("2001:db8::1", "2001:db8::2");
-    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2), OUT7, VM1, MAT_V_LOCAL);
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2), OUT7, VM1,
+                    MAT_V_LOCAL);
     assert_int_equal(f.odp_port, VM2);
 }
 
@@ -124,10 +133,12 @@ explicit_only_rewrites(void **state)
     struct frame_spec in = udp("172.16.2.5", "172.16.1.1");
     struct mat_frame f;
 
-    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2), OUT7 | MAT_WORD_EXPLICIT, VM1,
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 2),
+                    OUT7 | MAT_WORD_EXPLICIT, VM1,
               MAT_V_LOCAL);
     assert_int_equal(f.fate, MAT_PASS);
-    f = world_check(w, &in, router_mac, uplink_mac, MAT_WORD_IN | MAT_WORD_EXPLICIT,
+    f = world_check(w, &in, router_mac, uplink_mac,
+                    MAT_WORD_IN | MAT_WORD_EXPLICIT,
               UPLINK, MAT_V_DELIVERED);
     assert_int_equal(f.fate, MAT_PASS);
     spec = udp("10.0.0.5", "10.0.0.1");
@@ -152,7 +163,8 @@ only_the_gateway_counts_hops(void **state)
     struct mat_frame f;
 
     spec.ttl = moas.ttl = 1;
-    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1, MAT_V_TRANSLATED);
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                    MAT_V_TRANSLATED);
     assert_frame(&f, &moas, uplink_mac, router_mac);
 
     world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1, MAT_V_TTL);
@@ -162,7 +174,8 @@ only_the_gateway_counts_hops(void **state)
     mat_packet_parse(&p, w->emitted[0], (uint32_t) w->emitted_size[0]);
     assert_int_equal(mat_packet_icmp_type(&p), 11);
     {
-        struct mat_addr from = mat_packet_src(&p), want = test_addr("10.0.0.254");
+        struct mat_addr from = mat_packet_src(&p),
+        want = test_addr("10.0.0.254");
 
         assert_true(mat_addr_equal(&from, &want));
     }
@@ -170,7 +183,8 @@ only_the_gateway_counts_hops(void **state)
     /* To another HoA subnet. */
     spec = udp("10.0.0.1", "10.0.1.6");
     moas = udp("172.16.1.1", "172.16.2.6");
-    f = world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1, MAT_V_TRANSLATED);
+    f = world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1,
+                    MAT_V_TRANSLATED);
     moas.ttl--;
     assert_frame(&f, &moas, uplink_mac, router_mac);
 
@@ -194,9 +208,12 @@ vmns_speak_only_for_themselves(void **state)
                 MAT_V_SPOOF);
     assert_int_equal(w->event.type, MAT_EVENT_SPOOF);
     spec = udp("10.0.0.1", "10.0.0.5");
-    world_check(w, &spec, world_mac(7, 2), world_mac(7, 5), OUT7, VM1, MAT_V_SPOOF);
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM2, MAT_V_SPOOF);
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT8, VM1, MAT_V_SPOOF);
+    world_check(w, &spec, world_mac(7, 2), world_mac(7, 5), OUT7, VM1,
+                MAT_V_SPOOF);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM2,
+                MAT_V_SPOOF);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT8, VM1,
+                MAT_V_SPOOF);
     spec = udp("10.0.0.77", "10.0.0.5");
     world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
                 MAT_V_SPOOF);
@@ -204,15 +221,19 @@ vmns_speak_only_for_themselves(void **state)
 
     /* From an uplink, or a port nobody knows, there are no VMNs. */
     spec = udp("10.0.0.1", "10.0.0.5");
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, UPLINK, MAT_V_PORT_UNKNOWN);
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, 55, MAT_V_PORT_UNKNOWN);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, UPLINK,
+                MAT_V_PORT_UNKNOWN);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, 55,
+                MAT_V_PORT_UNKNOWN);
 
     /* A VMN that lives elsewhere speaks here: it has moved, so wait. */
     spec = udp("10.0.0.8", "10.0.0.5");
-    world_check(w, &spec, world_mac(7, 8), world_mac(7, 5), OUT7, VM2, MAT_V_HELD);
+    world_check(w, &spec, world_mac(7, 8), world_mac(7, 5), OUT7, VM2,
+                MAT_V_HELD);
     assert_int_equal(w->key.kind, MAT_HOLD_SOURCE);
     w->can_hold = false;
-    world_check(w, &spec, world_mac(7, 8), world_mac(7, 5), OUT7, VM2, MAT_V_SPOOF);
+    world_check(w, &spec, world_mac(7, 8), world_mac(7, 5), OUT7, VM2,
+                MAT_V_SPOOF);
 }
 
 static void
@@ -223,24 +244,29 @@ the_underlay_is_not_trusted(void **state)
 
     /* A HoA as a source. */
     spec = udp("10.0.0.5", "172.16.1.1");
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_SPOOF);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_SPOOF);
     /* A MoA of our own: that was redirected to where it came from, unless it
      * is of another zone. */
     spec = udp("172.16.1.2", "172.16.1.1");
     world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
           MAT_V_DELIVERED);
     spec = udp("172.16.1.3", "172.16.1.1");
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_ZONE);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_ZONE);
     /* Another zone's. */
     spec = udp("172.16.2.7", "172.16.1.1");
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_ZONE);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_ZONE);
     /* In a pool, but not known: asked, never delivered as it is. */
     spec = udp("172.16.2.99", "172.16.1.1");
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_HELD);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_HELD);
     assert_int_equal(w->key.kind, MAT_HOLD_MOA);
     assert_int_equal(w->event.type, MAT_EVENT_MISS_MOA);
     w->can_hold = false;
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_MISS);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_MISS);
     /* The world outside, where the zone allows it or not. */
     spec = udp("198.51.100.1", "172.16.1.1");
     world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
@@ -268,9 +294,11 @@ outside_is_by_zone(void **state)
     struct frame_spec spec = udp("10.0.0.1", "198.51.100.1"), out;
     struct mat_frame f;
 
-    world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1, MAT_V_FORBIDDEN);
+    world_check(w, &spec, world_mac(7, 1), gateway_mac, OUT7, VM1,
+                MAT_V_FORBIDDEN);
     assert_int_equal(w->n_emitted, 1);
-    f = world_check(w, &spec, world_mac(8, 1), gateway_mac, OUT8, VM3, MAT_V_OUTSIDE);
+    f = world_check(w, &spec, world_mac(8, 1), gateway_mac, OUT8, VM3,
+                    MAT_V_OUTSIDE);
     assert_int_equal(f.fate, MAT_PASS);
     out = udp("172.16.1.3", "198.51.100.1");
     out.ttl--;
@@ -301,7 +329,8 @@ late_packets_go_on(void **state)
 
     /* So no loop lives. */
     spec.ttl = 1;
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_TTL);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_TTL);
 
     /* It came back, with another MoA: delivered. */
     world_put(w, MAT_STATE_LOCAL, 7, "10.0.0.8", "172.16.1.9", 8, "vm2");
@@ -321,16 +350,20 @@ waits_for_a_vmn_that_is_not_ready(void **state)
 
     assert_int_equal(mat_table_set_hold(w->table, 7, &hoa, &moa, true),
                      MAT_TABLE_OK);
-    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK, MAT_V_HELD);
+    world_check(w, &spec, router_mac, uplink_mac, MAT_WORD_IN, UPLINK,
+                MAT_V_HELD);
     assert_int_equal(w->key.kind, MAT_HOLD_VMN);
     assert_true(mat_addr_equal(&w->key.addr, &hoa));
     spec = udp("10.0.0.2", "10.0.0.1");
-    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2, MAT_V_HELD);
+    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2,
+                MAT_V_HELD);
     assert_int_equal(mat_table_set_hold(w->table, 7, &hoa, &moa, false),
                      MAT_TABLE_OK);
-    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2, MAT_V_LOCAL);
+    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2,
+                MAT_V_LOCAL);
     mat_table_port_detached(w->table, VM1);
-    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2, MAT_V_PORT_GONE);
+    world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2,
+                MAT_V_PORT_GONE);
 }
 
 /* Who is told of the MTU, and with which address. */
@@ -346,7 +379,8 @@ too_big_is_said(void **state)
     assert_int_equal(mat_table_put_nexthop(w->table, &hop), MAT_TABLE_OK);
     spec.payload_size = 1000;
     spec.frag = 0x4000;
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1, MAT_V_TOO_BIG);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                MAT_V_TOO_BIG);
     assert_int_equal(w->n_emitted, 1);
     assert_true(frame_is_right(w->emitted[0], w->emitted_size[0]));
     mat_packet_parse(&p, w->emitted[0], (uint32_t) w->emitted_size[0]);
@@ -464,7 +498,8 @@ arp_is_answered_from_the_table(void **state)
               MAT_V_ARP_ANSWERED, &remote);
     check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.1", "10.0.0.254",
               MAT_V_ARP_ANSWERED, &gateway_mac);
-    check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.1", "10.0.0.77", MAT_V_MISS,
+    check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.1", "10.0.0.77",
+              MAT_V_MISS,
               NULL);
     assert_int_equal(w->event.type, MAT_EVENT_MISS_HOA);
 
@@ -481,9 +516,11 @@ arp_is_answered_from_the_table(void **state)
     check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.1", "10.0.0.1",
               MAT_V_ANNOUNCED, NULL);
     assert_int_equal(w->event.type, MAT_EVENT_GARP);
-    check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.2", "10.0.0.2", MAT_V_SPOOF,
+    check_arp(w, OUT7, VM1, world_mac(7, 1), "10.0.0.2", "10.0.0.2",
+              MAT_V_SPOOF,
               NULL);
-    check_arp(w, OUT7, VM2, world_mac(7, 1), "10.0.0.1", "10.0.0.1", MAT_V_SPOOF,
+    check_arp(w, OUT7, VM2, world_mac(7, 1), "10.0.0.1", "10.0.0.1",
+              MAT_V_SPOOF,
               NULL);
     check_arp(w, OUT7, VM2, world_mac(7, 8), "10.0.0.8", "10.0.0.8",
               MAT_V_ANNOUNCED, NULL);
@@ -545,11 +582,14 @@ the_rest_is_kept_off_the_underlay(void **state)
     uint8_t *p = guarded(60);
     struct mat_frame f;
 
-    world_check(w, &spec, world_mac(7, 1), broadcast, OUT7, VM1, MAT_V_FLOODED);
+    world_check(w, &spec, world_mac(7, 1), broadcast, OUT7, VM1,
+                MAT_V_FLOODED);
     spec = udp("10.0.0.1", "224.0.0.5");
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1, MAT_V_FLOODED);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                MAT_V_FLOODED);
     spec = udp("169.254.1.1", "10.0.0.5");
-    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1, MAT_V_ADDRESS);
+    world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                MAT_V_ADDRESS);
     memset(p, 0, 60);
     memcpy(p + 6, world_mac(7, 1).ea, 6);
     memcpy(p + 12, "\x88\xcc", 2);

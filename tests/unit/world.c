@@ -54,7 +54,8 @@ const struct mat_mac uplink_mac = { { 0x02, 0xee, 0, 0, 0, 2 } };
 const struct mat_mac gateway_mac = MAT_GATEWAY_MAC;
 
 void
-world_put(struct world *w, enum mat_state state, uint32_t zone, const char *hoa,
+world_put(struct world *w, enum mat_state state, uint32_t zone,
+          const char *hoa,
     const char *moa, uint8_t n, const char *port)
 {
     struct mat_entry e = {
