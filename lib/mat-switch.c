@@ -654,15 +654,17 @@ mat_judge_error(struct mat_work *work, enum mat_verdict verdict,
     size_t size;
 
     mat_judge(work, verdict);
-    size = mat_reply_error(&work->packet, error, buf, sizeof buf);
-    if (!size) {
+    if (!mat_error_allowed(&work->packet)) {
         return;
     }
-    if (take_token(work->call, &thread->errors[work->port->slot], ERROR_MS,
-                   ERROR_BURST)) {
-        mat_send_back(work, buf, size);
-    } else {
+    if (!take_token(work->call, &thread->errors[work->port->slot], ERROR_MS,
+                    ERROR_BURST)) {
         thread->n_errors_suppressed++;
+        return;
+    }
+    size = mat_reply_error(&work->packet, error, buf, sizeof buf);
+    if (size) {
+        mat_send_back(work, buf, size);
     }
 }
 

@@ -124,7 +124,7 @@ matx_port_deleted(const char *name, odp_port_t odp_port)
 {
     if (matx_table) {
         ovs_mutex_lock(&matx_mutex);
-        mat_table_port_detached(matx_table, odp_to_u32(odp_port));
+        mat_table_port_detached(matx_table, name, odp_to_u32(odp_port));
         mat_table_quiesce(matx_table);
         ovs_mutex_unlock(&matx_mutex);
         matx_hold_port_changed(odp_port);

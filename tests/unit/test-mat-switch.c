@@ -361,7 +361,7 @@ waits_for_a_vmn_that_is_not_ready(void **state)
                      MAT_TABLE_OK);
     world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2,
                 MAT_V_LOCAL);
-    mat_table_port_detached(w->table, VM1);
+    mat_table_port_detached(w->table, "vm1", VM1);
     world_check(w, &spec, world_mac(7, 2), world_mac(7, 1), OUT7, VM2,
                 MAT_V_PORT_GONE);
 }

@@ -156,7 +156,7 @@ a_move_is_one_write(void **state)
     assert_live(table, "10.0.0.1", NULL);
     assert_int_equal(mat_table_remove(table, 7, &e.hoa, 32, &e.moa),
                      MAT_TABLE_NOT_FOUND);
-    mat_table_flush(table);
+    assert_false(mat_table_flush(table));
     assert_int_equal(count_entries(table), 0);
     end(table);
 }
@@ -280,7 +280,9 @@ a_deleted_port_gets_nothing(void **state)
     mat_table_port_attached(table, "vm1", 5, &device, 9000);
     assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port, 5);
     assert_int_equal(vmn_of(table, "172.16.1.1")->mtu, 9000);
-    mat_table_port_detached(table, 5);
+    mat_table_port_detached(table, "other", 5);
+    assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port, 5);
+    mat_table_port_detached(table, "vm1", 5);
     assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port,
                      MAT_TABLE_NO_PORT);
     assert_null(mat_table_port(table, 5));
