@@ -48,7 +48,7 @@ check-patches-style:
 	@$(CHECK_PATCHES) style $(abs_top_srcdir) $(OVS_SOURCE)
 check-patches-steps:
 	+@$(CHECK_PATCHES) steps $(abs_top_srcdir) $(OVS_SOURCE) \
-		--with-dpdk=$(OVS_DPDK) CFLAGS='$(OVS_CFLAGS)'
+		$(OVS_OPTIONS) CFLAGS='$(OVS_CFLAGS)'
 check-patches-newer:
 	+@$(CHECK_PATCHES) newer $(abs_top_srcdir) - CFLAGS='$(OVS_CFLAGS)'
 

@@ -23,6 +23,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-nd.c \
 	lib/mat-map.c \
 	lib/mat-map.h \
+	lib/mat-multiplier.c \
+	lib/mat-multiplier.h \
 	lib/mat-nd.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \

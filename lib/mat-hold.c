@@ -64,6 +64,10 @@ static struct queue *get(struct mat_hold *, const struct mat_hold_key *);
 static void put_if_empty(struct mat_hold *, struct queue *);
 static void *take_head(struct mat_hold *, struct queue *,
                        enum mat_hold_counter);
+static void discard_from(struct mat_hold *, struct queue *,
+                         bool (*takes)(void *packet, void *aux), void *aux);
+static void free_slot(struct mat_hold *, struct queue *, uint32_t index,
+                      enum mat_hold_counter);
 
 const char *
 mat_hold_counter_name(enum mat_hold_counter counter)
@@ -202,6 +206,19 @@ unuse(struct mat_hold *hold, const struct mat_hold_key *key,
 }
 
 enum mat_hold_counter
+mat_hold_check(struct mat_hold *hold, const struct mat_hold_key *key,
+               size_t size)
+{
+    enum mat_hold_counter result = check_limits(hold, key, find(hold, key),
+                                                size);
+
+    if (result != MAT_HOLD_HELD) {
+        hold->counters[result]++;
+    }
+    return result;
+}
+
+enum mat_hold_counter
 mat_hold_add(struct mat_hold *hold, const struct mat_hold_key *key,
              void *packet, size_t size, int64_t now_ms, bool *first)
 {
@@ -300,6 +317,20 @@ mat_hold_pop(struct mat_hold *hold, const struct mat_hold_key *key)
     return packet;
 }
 
+void
+mat_hold_discard_if(struct mat_hold *hold,
+                    bool (*takes)(void *packet, void *aux), void *aux)
+{
+    for (unsigned int i = 0; i < hold->limits.n_keys; i++) {
+        struct queue *queue = &hold->queues[i];
+
+        if (queue->n_packets) {
+            discard_from(hold, queue, takes, aux);
+            put_if_empty(hold, queue);
+        }
+    }
+}
+
 void *
 mat_hold_pop_expired(struct mat_hold *hold, int64_t now_ms,
                      struct mat_hold_key *key)
@@ -372,11 +403,47 @@ take_head(struct mat_hold *hold, struct queue *queue,
           enum mat_hold_counter how)
 {
     uint32_t index = queue->head;
+    void *packet = hold->slots[index].packet;
+
+    queue->head = hold->slots[index].next;
+    queue->n_released -= queue->n_released > 0;
+    free_slot(hold, queue, index, how);
+    return packet;
+}
+
+/* Discards from 'queue', which is not empty, what 'takes' takes. */
+static void
+discard_from(struct mat_hold *hold, struct queue *queue,
+             bool (*takes)(void *packet, void *aux), void *aux)
+{
+    unsigned int n = queue->n_packets, n_released = queue->n_released;
+    uint32_t index = queue->head, *link = &queue->head;
+
+    for (unsigned int i = 0; i < n; i++) {
+        struct slot *slot = &hold->slots[index];
+        uint32_t next = slot->next;
+
+        if (takes(slot->packet, aux)) {
+            *link = next;
+            queue->n_released -= i < n_released;
+            free_slot(hold, queue, index, MAT_HOLD_DISCARDED);
+        } else {
+            link = &slot->next;
+            queue->tail = index;
+        }
+        index = next;
+    }
+}
+
+/* Frees a slot that is in the list of 'queue' no more, and counts how its
+ * packet leaves. */
+static void
+free_slot(struct mat_hold *hold, struct queue *queue, uint32_t index,
+          enum mat_hold_counter how)
+{
     struct slot *slot = &hold->slots[index];
 
-    queue->head = slot->next;
     queue->n_packets--;
-    queue->n_released -= queue->n_released > 0;
     queue->n_bytes -= slot->size;
     unuse(hold, &queue->key, 0, 1, slot->size);
     *(slot->older != NONE ? &hold->slots[slot->older].newer
@@ -386,7 +453,6 @@ take_head(struct mat_hold *hold, struct queue *queue,
     slot->next = hold->free_slot;
     hold->free_slot = index;
     hold->counters[how]++;
-    return slot->packet;
 }
 
 /* Keys. */

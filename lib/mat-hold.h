@@ -14,8 +14,9 @@
  * Every limit is a number in struct mat_hold_limits and a counter of what it
  * refused.  What waits for a mapping, which anybody can cause by sending to
  * addresses that do not exist, gets at most half of the limits for all queues
- * together, so that a VMN that moves has the rest for certain.  No function does more work than a constant, but for those that say
- * so, since threads of the datapath wait for the caller's lock.
+ * together, so that a VMN that moves has the rest for certain.  No function
+ * does more work than a constant, but for those that say so, since threads of
+ * the datapath wait for the caller's lock.
  *
  * Threads: one at a time.  Packets are the caller's pointers and are never
  * looked at. */
@@ -65,6 +66,11 @@ struct mat_hold *mat_hold_create(const struct mat_hold_limits *,
 /* The caller has popped all packets. */
 void mat_hold_destroy(struct mat_hold *);
 
+/* Which limit would refuse a packet of 'size' bytes now, and counts that it
+ * did; or MAT_HOLD_HELD. */
+enum mat_hold_counter mat_hold_check(struct mat_hold *,
+                                     const struct mat_hold_key *, size_t size);
+
 /* Holds 'packet' of 'size' bytes.  Returns MAT_HOLD_HELD, or which limit
  * refused it.  '*first' says whether it is the only one of its key. */
 enum mat_hold_counter mat_hold_add(struct mat_hold *,
@@ -82,6 +88,11 @@ unsigned int mat_hold_n_waiting(const struct mat_hold *,
 
 /* Takes the oldest packet of 'key', to be discarded. */
 void *mat_hold_pop(struct mat_hold *, const struct mat_hold_key *);
+
+/* Asks 'takes' about each packet; those that it takes are discarded.  Works
+ * through all there are. */
+void mat_hold_discard_if(struct mat_hold *,
+                         bool (*takes)(void *packet, void *aux), void *aux);
 
 /* Takes a packet that has waited too long, and its key. */
 void *mat_hold_pop_expired(struct mat_hold *, int64_t now_ms,

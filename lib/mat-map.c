@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "mat-multiplier.h"
+
 /* Memory orders, in one place.
  *
  * A mapping is published by a release store of its tag, which readers load
@@ -17,6 +19,11 @@ enum {
      * 4 of 100 IPv4 mappings and 7 of 100 IPv6 mappings are not at home. */
     FULL_PERCENT = 40,
 
+    /* A shard that is emptier than this does not grow: if keys collide all the
+     * same, a larger one would not help. */
+    EMPTY_PERCENT = 2,
+    SMALL_SLOTS = 1024,         /* Where percents mean little. */
+
     WITHDRAWN_MAX = 4096,       /* Slots that wait for mat_map_collect(). */
     WITHDRAWN_SPARE = 8,        /* For one change of the table, once it has
                                  * found that there is room. */
@@ -24,7 +31,7 @@ enum {
     LOG2_MAX = 40               /* Of the buckets of a shard. */
 };
 
-/* Where a mapping is: 'tag' leads to the slot, the rest to its surroundings. */
+/* Where a mapping is: 'tag' leads to its slot. */
 struct place {
     uint32_t *tag;
     uint64_t bucket;            /* Index in its shard. */
@@ -87,6 +94,34 @@ buckets_of(uint64_t array)
     return (void *) (uintptr_t) (array & ~UINT64_C(63));
 }
 
+static void *
+bucket_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
+{
+    return (char *) buckets_of(array) + (bucket << bucket_log2(map));
+}
+
+/* Both kinds of bucket begin alike. */
+_Static_assert(offsetof(struct mat_map4_bucket, n_passed)
+               == offsetof(struct mat_map6_bucket, n_passed), "alike");
+_Static_assert(offsetof(struct mat_map4_bucket, accessed)
+               == offsetof(struct mat_map6_bucket, accessed), "alike");
+
+static uint16_t *
+n_passed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
+{
+    struct mat_map4_bucket *b = bucket_of(map, array, bucket);
+
+    return &b->n_passed;
+}
+
+static uint8_t *
+accessed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
+{
+    struct mat_map4_bucket *b = bucket_of(map, array, bucket);
+
+    return &b->accessed;
+}
+
 /* The number of the bucket 'i' after the home of 'hash'. */
 static uint64_t
 probe(const struct mat_map *map, uint64_t array, uint64_t hash, uint64_t i)
@@ -130,29 +165,42 @@ shard_version(const struct mat_map *map, uint64_t hash)
                            __ATOMIC_ACQUIRE);
 }
 
-bool
-mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
-              bool mark, struct mat_map_hit *hit)
+/* Looks for 'key', in the form of the family, in one bucket. */
+static bool
+find_in(const struct mat_map *map, void *bucket, uint32_t zone,
+        const void *key, bool mark, struct mat_map_hit *hit)
 {
-    uint64_t hash = mat_map_hash4(map, zone, key);
+    for (unsigned int i = 0; i < slots_per_bucket(map); i++) {
+        if (map->is_v4
+            ? mat_map4_read__(bucket, i, map->is_zoned, zone,
+                              *(const uint32_t *) key, mark, hit)
+            : mat_map6_read__(bucket, i, map->is_zoned, zone, key, mark,
+                              hit)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+find(const struct mat_map *map, uint64_t hash, uint32_t zone, const void *key,
+     bool mark, struct mat_map_hit *hit)
+{
     uint32_t version;
 
     do {
         version = shard_version(map, hash);
 
         uint64_t array = mat_map_array__(map, hash);
-        struct mat_map4_bucket *buckets = buckets_of(array);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
-            struct mat_map4_bucket *b = &buckets[probe(map, array, hash, i)];
+            uint64_t bucket = probe(map, array, hash, i);
 
-            for (unsigned int j = 0; j < MAT_MAP_SLOTS4; j++) {
-                if (mat_map4_read__(b, j, map->is_zoned, zone, key, mark,
-                                    hit)) {
-                    return true;
-                }
+            if (find_in(map, bucket_of(map, array, bucket), zone, key, mark,
+                        hit)) {
+                return true;
             }
-            if (search_ends(&b->n_passed)) {
+            if (search_ends(n_passed_of(map, array, bucket))) {
                 break;
             }
         }
@@ -161,34 +209,18 @@ mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
 }
 
 bool
+mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
+              bool mark, struct mat_map_hit *hit)
+{
+    return find(map, mat_map_hash4(map, zone, key), zone, &key, mark, hit);
+}
+
+bool
 mat_map6_find(const struct mat_map *map, uint32_t zone,
               const uint64_t key[static 2], bool mark,
               struct mat_map_hit *hit)
 {
-    uint64_t hash = mat_map_hash6(map, zone, key);
-    uint32_t version;
-
-    do {
-        version = shard_version(map, hash);
-
-        uint64_t array = mat_map_array__(map, hash);
-        struct mat_map6_bucket *buckets = buckets_of(array);
-
-        for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
-            struct mat_map6_bucket *b = &buckets[probe(map, array, hash, i)];
-
-            for (unsigned int j = 0; j < MAT_MAP_SLOTS6; j++) {
-                if (mat_map6_read__(b, j, map->is_zoned, zone, key, mark,
-                                    hit)) {
-                    return true;
-                }
-            }
-            if (search_ends(&b->n_passed)) {
-                break;
-            }
-        }
-    } while (version != shard_version(map, hash));
-    return false;
+    return find(map, mat_map_hash6(map, zone, key), zone, key, mark, hit);
 }
 
 /* Slots, the same for both families. */
@@ -198,38 +230,14 @@ tag_of(const struct mat_map *map, uint64_t array, uint64_t bucket,
        unsigned int slot)
 {
     if (map->is_v4) {
-        struct mat_map4_bucket *buckets = buckets_of(array);
+        struct mat_map4_bucket *b = bucket_of(map, array, bucket);
 
-        return &buckets[bucket].tag[slot];
+        return &b->tag[slot];
     } else {
-        struct mat_map6_bucket *buckets = buckets_of(array);
+        struct mat_map6_bucket *b = bucket_of(map, array, bucket);
 
-        return &buckets[bucket].tag[slot];
+        return &b->tag[slot];
     }
-}
-
-/* Both kinds of bucket begin alike. */
-_Static_assert(offsetof(struct mat_map4_bucket, n_passed)
-               == offsetof(struct mat_map6_bucket, n_passed), "alike");
-_Static_assert(offsetof(struct mat_map4_bucket, accessed)
-               == offsetof(struct mat_map6_bucket, accessed), "alike");
-
-static uint16_t *
-n_passed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
-{
-    char *p = buckets_of(array);
-    struct mat_map4_bucket *b = (void *) (p + (bucket << bucket_log2(map)));
-
-    return &b->n_passed;
-}
-
-static uint8_t *
-accessed_of(const struct mat_map *map, uint64_t array, uint64_t bucket)
-{
-    char *p = buckets_of(array);
-    struct mat_map4_bucket *b = (void *) (p + (bucket << bucket_log2(map)));
-
-    return &b->accessed;
 }
 
 static void
@@ -241,16 +249,14 @@ slot_get(const struct mat_map *map, uint64_t array, const struct place *place,
     m->zone = tag >> MAT_MAP_ZONE_SHIFT;
     m->flags = (uint8_t) (tag & MAT_MAP_FLAGS);
     if (map->is_v4) {
-        struct mat_map4_bucket *b = buckets_of(array);
+        struct mat_map4_bucket *b = bucket_of(map, array, place->bucket);
 
-        b += place->bucket;
         m->key = mat_addr_from_v4(&b->key[place->slot]);
         m->value = mat_addr_from_v4(&b->value[place->slot]);
         m->aux = b->aux[place->slot];
     } else {
-        struct mat_map6_bucket *b = buckets_of(array);
+        struct mat_map6_bucket *b = bucket_of(map, array, place->bucket);
 
-        b += place->bucket;
         m->key = mat_addr_from_v6(b->key[place->slot]);
         m->value = mat_addr_from_v6(b->value[place->slot]);
         m->aux = b->aux[place->slot];
@@ -265,20 +271,18 @@ slot_publish(const struct mat_map *map, uint64_t array,
     uint8_t unmarked = (uint8_t) ~(1u << place->slot);
 
     if (map->is_v4) {
-        struct mat_map4_bucket *b = buckets_of(array);
+        struct mat_map4_bucket *b = bucket_of(map, array, place->bucket);
 
-        b += place->bucket;
         __atomic_store_n(&b->key[place->slot], mat_addr_v4(&m->key),
                          __ATOMIC_RELAXED);
         __atomic_store_n(&b->value[place->slot], mat_addr_v4(&m->value),
                          __ATOMIC_RELAXED);
         __atomic_store_n(&b->aux[place->slot], m->aux, __ATOMIC_RELAXED);
     } else {
-        struct mat_map6_bucket *b = buckets_of(array);
+        struct mat_map6_bucket *b = bucket_of(map, array, place->bucket);
         unsigned int i = place->slot;
         uint64_t key[2], value[2];
 
-        b += place->bucket;
         key_words(&m->key, key);
         key_words(&m->value, value);
         __atomic_store_n(&b->key[i][0], key[0], __ATOMIC_RELAXED);
@@ -449,6 +453,15 @@ next_log2(const struct mat_map *map, const struct mat_map_shard *shard)
             ? log2 + 1 : log2);
 }
 
+static bool
+is_nearly_empty(const struct mat_map *map, const struct mat_map_shard *shard)
+{
+    uint64_t n_slots = n_buckets(map, shard->array) * slots_per_bucket(map);
+
+    return (n_slots > SMALL_SLOTS
+            && shard->n * UINT64_C(100) < n_slots * EMPTY_PERCENT);
+}
+
 /* Moves the mappings of 'shard' to a new array. */
 static enum mat_map_error
 grow(struct mat_map *map, struct mat_map_shard *shard)
@@ -460,6 +473,10 @@ grow(struct mat_map *map, struct mat_map_shard *shard)
     uint64_t new;
     uint32_t n;
 
+    if (is_nearly_empty(map, shard)) {
+        free(retired);
+        return MAT_MAP_CROWDED;
+    }
     new = retired ? array_create(map, log2) : 0;
     if (!new || !array_copy(map, old, new, &n)) {
         if (new) {
@@ -493,12 +510,15 @@ mat_map_init(struct mat_map *map, bool is_v4, bool is_zoned,
              const uint64_t seed[static 2],
              const struct mat_map_memory_ops *memory)
 {
+    uint64_t state;
+
     memset(map, 0, sizeof *map);
     map->is_v4 = is_v4;
     map->is_zoned = is_zoned;
-    map->multipliers[0] = seed[0] | 1;
-    map->multipliers[1] = seed[1] | 1;
-    map->multipliers[2] = (seed[0] ^ (seed[1] << 32 | seed[1] >> 32)) | 1;
+    state = seed[0] ^ (seed[1] << 32 | seed[1] >> 32);
+    for (int i = 0; i < 3; i++) {
+        map->multipliers[i] = mat_multiplier_next(&state);
+    }
     map->writer = calloc(1, sizeof *map->writer);
     if (!map->writer) {
         return false;

@@ -43,8 +43,8 @@
 #endif
 
 enum {
-    MAT_MAP_SHARDS = 256,       /* 8 bits of the hash.  At 1M mappings a growth step
-                                 * moves 4k. */
+    MAT_MAP_SHARDS = 256,       /* 8 bits of the hash.  At 1M mappings a growth
+                                 * step moves 4k. */
     MAT_MAP_SLOTS4 = 3,
     MAT_MAP_SLOTS6 = 2,
     MAT_MAP_PROBES_MAX = 32     /* Buckets a lookup visits at the most. */
@@ -134,15 +134,15 @@ mat_map_host64__(uint64_t x)
 
 /* Reading: hash, prefetch, find.  For a map that is not zoned give zone 0.
  *
- * The hash is a sum of products with secret odd numbers, of which the upper
- * bits are used: which keys collide cannot be known from outside, and
- * neighbouring addresses, the usual case, spread more evenly than at random
- * (as long as they are neighbouring numbers, so in host byte order). */
+ * The hash is a sum of products with secret numbers (mat-multiplier.h), of
+ * which the upper bits are used: which keys collide cannot be known from
+ * outside, and neighbouring addresses, the usual case, spread more evenly than
+ * at random (as numbers, so in host byte order). */
 static inline uint64_t
 mat_map_hash4(const struct mat_map *map, uint32_t zone, uint32_t key)
 {
-    return (((uint64_t) zone << 32 | mat_map_host32__(key))
-            * map->multipliers[0]);
+    return (zone * map->multipliers[2]
+            + mat_map_host32__(key) * map->multipliers[0]);
 }
 
 static inline uint64_t
@@ -171,9 +171,9 @@ mat_map_array__(const struct mat_map *map, uint64_t hash)
 /* The bucket where the search for 'hash' begins: where its mapping is, unless
  * the bucket was full when that came.  Good for the read section.
  *
- * The bits below those of the shard choose it: the shift leaves as many of them
- * as there are buckets, and below them as many as an offset in a bucket has,
- * which are cut off. */
+ * The bits below those of the shard choose it: the shift leaves as many of
+ * them as there are buckets, and below them as many as an offset in a bucket
+ * has, which are cut off. */
 static inline struct mat_map4_bucket *
 mat_map_home4(const struct mat_map *map, uint64_t hash)
 {

@@ -173,9 +173,13 @@ mat_server_do(struct mat_server *s, const struct mat_op *op)
 void
 mat_server_flush(struct mat_server *s)
 {
-    lock(s);
-    mat_table_flush(s->table);
-    quiesce_and_unlock(s);
+    bool more;
+
+    do {
+        lock(s);
+        more = mat_table_flush(s->table);
+        quiesce_and_unlock(s);
+    } while (more);
 }
 
 /* Counters. */
@@ -424,6 +428,9 @@ handle_dump(struct mat_server *s, const struct request *r, void *buffer)
         if (!next_item(s, r->header.kind, &header.cursor, &op)) {
             header.cursor = 0;
             break;
+        }
+        if (r->header.kind == MAT_UPDATE_DUMP_HARVEST && !op.entry.accessed) {
+            break;              /* Nothing so far, but there is more. */
         }
         mat_update_add(&w, &op);
     }

@@ -295,8 +295,9 @@ quotes_sender(const struct mat_work *work, const struct mat_addr *moa,
     return mat_addr_equal(&src, moa);
 }
 
-/* The address to show for a router that a VMN of 'zone' cannot know. */
-static void
+/* Shows a router, which a VMN of 'zone' cannot know, as the virtual gateway.
+ * False if there is none. */
+static bool
 show_gateway(const struct mat_work *work, uint32_t zone,
              const struct mat_addr *hoa, struct sender *sender)
 {
@@ -305,6 +306,7 @@ show_gateway(const struct mat_work *work, uint32_t zone,
     if (subnet) {
         sender->shown = subnet->gateway;
     }
+    return subnet;
 }
 
 /* Neither a VMN nor in a pool: may it speak to 'dst', and as whom? */
@@ -315,13 +317,15 @@ check_outsider(struct mat_work *work, const struct mat_found *dst,
     const struct mat_zone *zone = mat_table_zone(work->call->table, dst->zone);
     struct mat_packet quote;
     struct mat_found as_hoa;
+    bool is_error = quotes_sender(work, dst_moa, &quote);
 
-    if (quotes_sender(work, dst_moa, &quote)) {
-        show_gateway(work, dst->zone, &dst->value, sender);
+    if (is_error && show_gateway(work, dst->zone, &dst->value, sender)) {
         return true;
     } else if (mat_find_hoa(work, dst->zone, &sender->shown, false, &as_hoa)) {
         mat_judge(work, MAT_V_SPOOF);
         return false;
+    } else if (is_error) {
+        return true;
     } else if (!zone || !zone->outside
                || mat_zone_subnet(zone, &sender->shown)) {
         mat_judge(work, MAT_V_FORBIDDEN);

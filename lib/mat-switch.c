@@ -198,13 +198,27 @@ find(const struct mat_map maps[static MAT_N_FAMILIES], bool is_zoned, bool v4,
     }
 }
 
+/* Makes the checksum of TCP or UDP right again. */
+FAST void
+adjust_l4(uint8_t proto, uint8_t *l4, uint16_t delta)
+{
+    uint16_t csum;
+
+    if (proto == IPPROTO_TCP_) {
+        csum = mat_csum_apply(load16(l4 + 16), delta);
+        memcpy(l4 + 16, &csum, 2);
+    } else {
+        csum = mat_csum_apply_udp(load16(l4 + 6), delta);
+        memcpy(l4 + 6, &csum, 2);
+    }
+}
+
 /* Puts the addresses of 'src' and 'dst' into the IP header, and right
  * checksums; also takes one from the TTL if 'dec_ttl'. */
 FAST void
 rewrite4(uint8_t *ip, const struct mat_map_hit *src,
          const struct mat_map_hit *dst, bool dec_ttl)
 {
-    uint8_t *l4 = ip + 20;
     uint64_t acc;
     uint16_t delta, csum;
 
@@ -213,13 +227,7 @@ rewrite4(uint8_t *ip, const struct mat_map_hit *src,
     delta = mat_csum_fold(acc);
     memcpy(ip + 12, &src->value4, 4);
     memcpy(ip + 16, &dst->value4, 4);
-    if (ip[9] == IPPROTO_TCP_) {
-        csum = mat_csum_apply(load16(l4 + 16), delta);
-        memcpy(l4 + 16, &csum, 2);
-    } else {
-        csum = mat_csum_apply_udp(load16(l4 + 6), delta);
-        memcpy(l4 + 6, &csum, 2);
-    }
+    adjust_l4(ip[9], ip + 20, delta);
     if (dec_ttl) {
         /* In one piece with the protocol: to store a byte and load the two
          * for the checksum would stall. */
@@ -237,9 +245,8 @@ FAST void
 rewrite6(uint8_t *ip, const struct mat_map_hit *src,
          const struct mat_map_hit *dst, bool dec_ttl)
 {
-    uint8_t *l4 = ip + 40;
     uint64_t acc;
-    uint16_t delta, csum;
+    uint16_t delta;
 
     acc = mat_csum_add128(0, ip + 8, src->value6);
     delta = mat_csum_fold(acc);
@@ -247,13 +254,7 @@ rewrite6(uint8_t *ip, const struct mat_map_hit *src,
     delta = mat_csum_apply_partial(delta, mat_csum_fold(acc));
     memcpy(ip + 8, src->value6, 16);
     memcpy(ip + 24, dst->value6, 16);
-    if (ip[6] == IPPROTO_TCP_) {
-        csum = mat_csum_apply(load16(l4 + 16), delta);
-        memcpy(l4 + 16, &csum, 2);
-    } else {
-        csum = mat_csum_apply_udp(load16(l4 + 6), delta);
-        memcpy(l4 + 6, &csum, 2);
-    }
+    adjust_l4(ip[6], ip + 40, delta);
     if (dec_ttl) {
         ip[7]--;
     }
@@ -653,15 +654,17 @@ mat_judge_error(struct mat_work *work, enum mat_verdict verdict,
     size_t size;
 
     mat_judge(work, verdict);
-    size = mat_reply_error(&work->packet, error, buf, sizeof buf);
-    if (!size) {
+    if (!mat_error_allowed(&work->packet)) {
         return;
     }
-    if (take_token(work->call, &thread->errors[work->port->slot], ERROR_MS,
-                   ERROR_BURST)) {
-        mat_send_back(work, buf, size);
-    } else {
+    if (!take_token(work->call, &thread->errors[work->port->slot], ERROR_MS,
+                    ERROR_BURST)) {
         thread->n_errors_suppressed++;
+        return;
+    }
+    size = mat_reply_error(&work->packet, error, buf, sizeof buf);
+    if (size) {
+        mat_send_back(work, buf, size);
     }
 }
 

@@ -301,9 +301,11 @@ mat_table_port_attached(struct mat_table *table, const char *name,
         return;
     }
     port = get_port(table, name);
-    if (port) {
+    if (port && !(port->odp_port == odp_port
+                  && mat_mac_equal(&port->device_mac, mac)
+                  && port->device_mtu == mtu)) {
         if (port->odp_port != odp_port) {
-            mat_table_port_detached(table, port->odp_port);
+            mat_table_port_detached(table, name, port->odp_port);
         }
         port = get_port(table, name);
         port->odp_port = odp_port;
@@ -313,15 +315,16 @@ mat_table_port_attached(struct mat_table *table, const char *name,
     }
 }
 
+/* Another datapath may have a port of the same number, but not of the same
+ * name. */
 void
-mat_table_port_detached(struct mat_table *table, uint32_t odp_port)
+mat_table_port_detached(struct mat_table *table, const char *name,
+                        uint32_t odp_port)
 {
-    const struct mat_port_view *view;
+    struct port_slot *port = mat_table_find_port__(table, name);
 
-    view = odp_port < MAT_TABLE_ODP_PORTS_MAX ? table->ports[odp_port] : NULL;
-    if (view) {
-        struct port_slot *port = &table->writer->ports[view->slot];
-
+    if (port && port->odp_port == odp_port
+        && odp_port != MAT_TABLE_NO_PORT) {
         port->odp_port = MAT_TABLE_NO_PORT;
         publish_port(table, port);
         set_view(table, odp_port, NULL);
@@ -450,6 +453,9 @@ mat_table_vmn_release__(struct mat_table *table, uint16_t index)
     w->retired_vmns[w->n_retired_vmns++] = index;
     table->vmns[index].port = UINT16_MAX;
     port->n_vmns--;
+    if (!port->n_vmns && !port->is_configured) {
+        port->role = 0;
+    }
     unlist_vmn(table, port, index);
     put_port(table, port);
 }
@@ -477,7 +483,8 @@ mat_table_put_nexthop(struct mat_table *table, const struct mat_nexthop *nh)
     if (nh->id >= MAT_TABLE_NEXTHOPS_MAX) {
         return MAT_TABLE_BAD_NEXTHOP;
     } else if (mat_mac_is_zero(&nh->dst) || mat_mac_is_multicast(&nh->dst)
-               || mat_mac_is_zero(&nh->src) || mat_mac_is_multicast(&nh->src)) {
+               || mat_mac_is_zero(&nh->src)
+               || mat_mac_is_multicast(&nh->src)) {
         return MAT_TABLE_BAD_MAC;
     } else if (!mtu_ok(nh->mtu)) {
         return MAT_TABLE_BAD_MTU;
@@ -657,6 +664,7 @@ mat_table_put_zone(struct mat_table *table, const struct mat_zone *zone)
     enum mat_table_error error = check_zone(table, zone);
     struct mat_zones *zones;
 
+    mat_table_bound_retired__(table);
     if (error) {
         return error;
     } else if (!old && table->zones->n >= MAT_TABLE_ZONES_MAX) {
@@ -685,6 +693,7 @@ mat_table_remove_zone(struct mat_table *table, uint32_t zone)
     if (!old) {
         return MAT_TABLE_NOT_FOUND;
     }
+    mat_table_bound_retired__(table);
     zones = copy_zones(table, zone, NULL);
     if (!zones) {
         return MAT_TABLE_NO_MEMORY;

@@ -55,6 +55,10 @@ void *mat_table_alloc__(struct mat_table *, size_t);
 void mat_table_free__(struct mat_table *, void *, size_t);
 void mat_table_retire__(struct mat_table *, const void *, size_t);
 
+/* Waits for the readers now if much has been retired: a batch that changes
+ * zones or pools over and over retires a copy of all of them each time. */
+void mat_table_bound_retired__(struct mat_table *);
+
 bool mat_table_config_init__(struct mat_table *);
 void mat_table_config_destroy__(struct mat_table *);
 void mat_table_pools_destroy__(struct mat_table *);

@@ -175,6 +175,7 @@ mat_table_put_pool(struct mat_table *table, const struct mat_pool *pool)
                && table->pools->n >= MAT_TABLE_POOLS_MAX) {
         return MAT_TABLE_FULL;
     }
+    mat_table_bound_retired__(table);
     new = copy_pools(table, pool, true);
     if (!new) {
         return MAT_TABLE_NO_MEMORY;
@@ -193,6 +194,7 @@ mat_table_remove_pool(struct mat_table *table, const struct mat_addr *prefix,
     if (plen > mat_addr_bits(prefix) || !has_pool(table, &pool)) {
         return MAT_TABLE_NOT_FOUND;
     }
+    mat_table_bound_retired__(table);
     new = copy_pools(table, &pool, false);
     if (!new) {
         return MAT_TABLE_NO_MEMORY;

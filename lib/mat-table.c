@@ -10,6 +10,8 @@
  * mapping goes last.  So at no moment does a reader find a mapping that leads
  * to one that is not there yet. */
 
+#define RETIRED_MAX ((size_t) 16 << 20)
+
 static unsigned int
 family_of(const struct mat_addr *a)
 {
@@ -157,6 +159,14 @@ mat_table_retire__(struct mat_table *table, const void *p, size_t size)
     } else {
         writer->config.synchronize(writer->config.aux);
         writer->config.free((void *) (uintptr_t) p, size);
+    }
+}
+
+void
+mat_table_bound_retired__(struct mat_table *table)
+{
+    if (table->writer->retired_bytes > RETIRED_MAX) {
+        mat_table_quiesce(table);
     }
 }
 
@@ -521,18 +531,24 @@ mat_table_set_hold(struct mat_table *table, uint32_t zone,
     return MAT_TABLE_OK;
 }
 
-void
+bool
 mat_table_flush(struct mat_table *table)
 {
+    size_t n = 0;
+
     for (int i = 0; i < MAT_N_FAMILIES; i++) {
         struct mat_mapping m;
         uint64_t cursor = 0;
 
         while (mat_map_next(&table->reverse[i], &cursor, &m)) {
+            if (n++ == MAT_TABLE_STEPS) {
+                return true;
+            }
             mat_table_remove(table, m.zone, &m.value,
                              (uint8_t) mat_addr_bits(&m.value), &m.key);
         }
     }
+    return false;
 }
 
 /* Walking: first IPv4, then IPv6. */
@@ -599,11 +615,15 @@ mat_table_harvest(struct mat_table *table, uint64_t *cursor,
                   struct mat_entry *entry)
 {
     struct mat_mapping m;
+    size_t n = 0;
 
+    entry->accessed = false;
     while (next_mapping(table, cursor, &m)) {
         if (mark_of(table, &m, true)) {
             mapping_to_entry(table, &m, entry);
             entry->accessed = true;
+            return true;
+        } else if (++n == MAT_TABLE_STEPS) {
             return true;
         }
     }

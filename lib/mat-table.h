@@ -54,8 +54,10 @@ enum {
     MAT_TABLE_PORTS_MAX = 4096,     /* VM ports and uplinks of a host. */
     MAT_TABLE_ODP_PORTS_MAX = 65536,    /* Datapath port numbers. */
     MAT_TABLE_NEXTHOPS_MAX = 65535, /* One per peer host suffices. */
-    MAT_TABLE_POOLS_MAX = 65536,    /* Some per peer host. */
-    MAT_TABLE_ZONES_MAX = 65536,
+    MAT_TABLE_POOLS_MAX = 32768,    /* Some per peer host. */
+    MAT_TABLE_ZONES_MAX = 4096, /* Of VMNs of this host. */
+    MAT_TABLE_STEPS = 4096,     /* Mappings that one call of a long walk looks
+                                 * at: some hundred microseconds. */
     MAT_ZONE_SUBNETS_MAX = 8,       /* HoA subnets of one zone. */
     MAT_MTU_MIN = 576,              /* Less is a mistake. */
     MAT_HOA_PER_VMN_MAX = 64        /* HoAs of one MAC on one port. */
@@ -169,7 +171,9 @@ enum mat_table_error mat_table_remove(struct mat_table *, uint32_t zone,
 enum mat_table_error mat_table_set_hold(struct mat_table *, uint32_t zone,
                                         const struct mat_addr *hoa,
                                         const struct mat_addr *moa, bool hold);
-void mat_table_flush(struct mat_table *);       /* Entries only. */
+
+/* Removes entries, MAT_TABLE_STEPS at the most; true if there are more. */
+bool mat_table_flush(struct mat_table *);
 
 enum mat_table_error mat_table_put_port(struct mat_table *,
                                         const struct mat_port *);
@@ -192,7 +196,8 @@ enum mat_table_error mat_table_remove_pool(struct mat_table *,
 void mat_table_port_attached(struct mat_table *, const char *name,
                              uint32_t odp_port, const struct mat_mac *,
                              uint16_t mtu);
-void mat_table_port_detached(struct mat_table *, uint32_t odp_port);
+void mat_table_port_detached(struct mat_table *, const char *name,
+                             uint32_t odp_port);
 
 /* Waits for the readers of whatever the changes since the last call retired,
  * and frees it. */
@@ -224,7 +229,9 @@ bool mat_table_next_pool(const struct mat_table *, uint64_t *cursor,
                          struct mat_pool *);
 
 /* Like mat_table_next(), only entries that were accessed, and clears their
- * marks. */
+ * marks.  After MAT_TABLE_STEPS mappings that were not it returns true with
+ * 'entry->accessed' false and nothing else in it, so that the caller can give
+ * way to others before it goes on. */
 bool mat_table_harvest(struct mat_table *, uint64_t *cursor,
                        struct mat_entry *);
 

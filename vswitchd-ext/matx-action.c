@@ -10,6 +10,9 @@
 #include "matx-hold.h"
 #include "matx-table.h"
 #include "matx-thread.h"
+#include "openvswitch/vlog.h"
+
+VLOG_DEFINE_THIS_MODULE(mat_action);
 
 /* The action on a batch of packets of the userspace datapath: from struct
  * dp_packet to struct mat_frame and back.  What to do is decided by
@@ -78,7 +81,8 @@ forget_connection(const struct mat_frame *f, struct dp_packet *packet)
 
 /* Packets by the port that they are delivered to.  There may be as many ports
  * as packets, and which one is next cannot be predicted, so 'by_port' finds
- * the group of a port without a search, unless two ports share a slot of it. */
+ * the group of a port without a search, unless two ports share a slot in
+ * it. */
 struct delivery {
     uint8_t by_port[64];        /* Group, by the lower bits of the port. */
     unsigned int n_groups;
@@ -217,6 +221,21 @@ execute(struct execution *x, uint32_t word, long long int now_us)
     matx_thread_leave(x->thread);
 }
 
+/* Drops packets that cannot be looked at. */
+static void
+refuse(struct dp_packet_batch *batch)
+{
+    static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+    if (matx_table) {
+        matx_threads_count_refused(dp_packet_batch_size(batch));
+        VLOG_WARN_RL(&rl, "packets are dropped, for more than %d threads "
+                     "execute the action", MATX_THREADS_MAX);
+    }
+    dp_packet_delete_batch(batch, true);
+    dp_packet_batch_init(batch);
+}
+
 void
 matx_execute(struct dp_netdev_pmd_thread *pmd, struct dp_packet_batch *batch,
              uint32_t word, bool should_steal OVS_UNUSED,
@@ -234,8 +253,7 @@ matx_execute(struct dp_netdev_pmd_thread *pmd, struct dp_packet_batch *batch,
     } else if (OVS_LIKELY(x.thread)) {
         execute(&x, word, now_us);
     } else {
-        dp_packet_delete_batch(batch, true);
-        dp_packet_batch_init(batch);
+        refuse(batch);
     }
     nothing_left = dp_packet_batch_is_empty(batch);
 }

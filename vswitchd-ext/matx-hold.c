@@ -34,12 +34,15 @@ static const struct mat_hold_limits limits = {
 static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
 static struct mat_hold *queues OVS_GUARDED_BY(mutex);
 static bool has_released OVS_GUARDED_BY(mutex);
+static uint64_t n_busy;                 /* Atomic. */
 
 /* VMNs whose hold is to be taken off when nothing waits for them any more. */
 static struct drain {
     bool is_used;
     uint32_t zone;
     struct mat_addr hoa, moa;
+    unsigned int n_rounds;
+    int64_t end_ms;             /* By when it is to be done. */
 } drains[MATX_HOLD_DRAINS_MAX] OVS_GUARDED_BY(mutex);
 
 static __thread bool releasing;
@@ -72,21 +75,53 @@ tell(enum mat_event_type type, const struct mat_hold_key *key,
     matx_events_put_shared(&event);
 }
 
+/* Takes the lock for a thread of the datapath.  That may wait for the sake of
+ * a VMN that moves, but not of what anybody can cause. */
+static bool
+lock_for(const struct mat_hold_key *key)
+    OVS_TRY_LOCK(true, mutex)
+    OVS_NO_THREAD_SAFETY_ANALYSIS
+{
+    if (key->kind == MAT_HOLD_VMN) {
+        ovs_mutex_lock(&mutex);
+    } else if (ovs_mutex_trylock(&mutex)) {
+        __atomic_add_fetch(&n_busy, 1, __ATOMIC_RELAXED);
+        return false;
+    }
+    return true;
+}
+
+static bool
+has_room(const struct mat_hold_key *key, size_t size)
+{
+    bool ok = false;
+
+    if (lock_for(key)) {
+        ok = queues && mat_hold_check(queues, key, size) == MAT_HOLD_HELD;
+        ovs_mutex_unlock(&mutex);
+    }
+    return ok;
+}
+
+/* A refusal costs no copy; the copy is made without the lock. */
 bool
 matx_hold_packet(const struct mat_hold_key *key,
                  const struct dp_packet *packet)
 {
-    struct dp_packet *copy = dp_packet_clone(packet);
     enum mat_hold_counter result = MAT_HOLD_PACKETS;
     bool first = false, wake = false;
+    struct dp_packet *copy;
 
-    ovs_mutex_lock(&mutex);
-    if (queues) {
+    if (!has_room(key, dp_packet_size(packet))) {
+        return false;
+    }
+    copy = dp_packet_clone(packet);
+    if (lock_for(key)) {
         wake = !mat_hold_n_packets(queues);
         result = mat_hold_add(queues, key, copy, dp_packet_size(packet),
                               time_msec(), &first);
+        ovs_mutex_unlock(&mutex);
     }
-    ovs_mutex_unlock(&mutex);
     if (result != MAT_HOLD_HELD) {
         dp_packet_delete(copy);
         return false;
@@ -151,7 +186,9 @@ set_drain(const struct mat_entry *entry, bool begin)
     }
     if (begin && free_one) {
         *free_one = (struct drain) {
-            true, entry->zone, entry->hoa, entry->moa
+            .is_used = true, .zone = entry->zone,
+            .hoa = entry->hoa, .moa = entry->moa,
+            .end_ms = time_msec() + MATX_HOLD_DRAIN_MS,
         };
     }
     return !begin || free_one;
@@ -251,6 +288,53 @@ matx_hold_discard(uint32_t zone, const struct mat_addr *addr)
     ovs_mutex_unlock(&mutex);
 }
 
+static bool
+takes_from_port(void *packet_, void *odp_port_)
+{
+    struct dp_packet *packet = packet_;
+    const odp_port_t *odp_port = odp_port_;
+
+    if (packet->md.in_port.odp_port != *odp_port) {
+        return false;
+    }
+    dp_packet_delete(packet);
+    return true;
+}
+
+void
+matx_hold_port_changed(odp_port_t odp_port)
+{
+    ovs_mutex_lock(&mutex);
+    if (queues && mat_hold_n_packets(queues)) {
+        mat_hold_discard_if(queues, takes_from_port, &odp_port);
+    }
+    ovs_mutex_unlock(&mutex);
+}
+
+/* How much may be done before others have their turn. */
+struct budget {
+    unsigned int n_packets;
+    int64_t end_ms;
+};
+
+static struct budget
+new_budget(void)
+{
+    return (struct budget) {
+        MATX_HOLD_RUN_PACKETS, time_msec() + MATX_HOLD_RUN_MS
+    };
+}
+
+static bool
+spend(struct budget *budget)
+{
+    if (!budget->n_packets || time_msec() >= budget->end_ms) {
+        return false;
+    }
+    budget->n_packets--;
+    return true;
+}
+
 static struct dp_packet *
 pop_released(void)
 {
@@ -285,9 +369,11 @@ expire(int64_t now_ms)
 {
     struct dp_packet *packet, *last = NULL;
     struct mat_hold_key key, last_key;
+    struct budget budget = new_budget();
     uint32_t n = 0;
 
-    while ((packet = pop_expired(now_ms, &key)) != NULL) {
+    while (spend(&budget)
+           && (packet = pop_expired(now_ms, &key)) != NULL) {
         if (last && memcmp(&key, &last_key, sizeof key)) {
             tell(MAT_EVENT_HOLD_EXPIRED, &last_key, last, n - 1);
             n = 0;
@@ -303,99 +389,110 @@ expire(int64_t now_ms)
     }
 }
 
-static void
-reenter_released(void)
+/* False if the budget is used up. */
+static bool
+reenter_released(struct budget *budget)
 {
-    struct dp_packet *packet;
+    bool more = true;
 
     releasing = true;
-    while ((packet = pop_released()) != NULL) {
-        matx_dpif_reenter(packet);
-        dp_packet_delete(packet);
+    while (more && spend(budget)) {
+        struct dp_packet *packet = pop_released();
+
+        if (packet) {
+            matx_dpif_reenter(packet);
+            dp_packet_delete(packet);
+        }
+        more = packet != NULL;
     }
     releasing = false;
+    return !more;
 }
 
-/* Releases what waits for the VMN of 'drain'.  True if that was anything. */
-static bool
-run_round(const struct drain *drain)
+/* Releases what waits for the VMN of 'drain'. */
+static void
+release_vmn(const struct drain *drain)
 {
-    bool waits;
-
     ovs_mutex_lock(&mutex);
-    waits = drain->is_used && vmn_waits(drain->zone, &drain->hoa);
-    if (waits) {
+    if (drain->is_used && vmn_waits(drain->zone, &drain->hoa)) {
         release(MAT_HOLD_VMN, drain->zone, &drain->hoa);
     }
     ovs_mutex_unlock(&mutex);
-    reenter_released();
-    return waits;
 }
 
-/* Takes the hold off, unless the drain has been ended meanwhile. */
-static void
+/* Takes the hold off in a moment when nothing waits, or anyway after too many
+ * calls or too long a time.  Returns false if something waits.
+ *
+ * Threads of the datapath that have seen the hold just before may still add
+ * packets, until the table has waited for them; these go last. */
+static bool
 end_drain(struct drain *drain)
 {
     struct drain copy;
+    bool ends;
 
     ovs_mutex_lock(&matx_mutex);
     ovs_mutex_lock(&mutex);
     copy = *drain;
-    drain->is_used = false;
-    ovs_mutex_unlock(&mutex);
-    if (copy.is_used) {
+    ends = (!vmn_waits(copy.zone, &copy.hoa)
+            || ++drain->n_rounds > MATX_HOLD_ROUNDS
+            || time_msec() >= copy.end_ms);
+    if (copy.is_used && ends) {
+        drain->is_used = false;
         mat_table_set_hold(matx_table, copy.zone, &copy.hoa, &copy.moa, false);
+    }
+    ovs_mutex_unlock(&mutex);
+    if (copy.is_used && ends) {
         mat_table_quiesce(matx_table);
     }
     ovs_mutex_unlock(&matx_mutex);
 
-    if (copy.is_used) {
-        ovs_mutex_lock(&mutex);
-        release(MAT_HOLD_VMN, copy.zone, &copy.hoa);
-        ovs_mutex_unlock(&mutex);
-        reenter_released();
+    if (ends) {
+        release_vmn(&copy);
     }
+    return ends;
 }
 
-/* The next drain there is, or null. */
+/* The next drain there is, in turn, or null. */
 static struct drain *
 find_drain(void)
 {
+    static unsigned int turn;
     struct drain *drain = NULL;
 
     ovs_mutex_lock(&mutex);
-    for (int i = 0; i < MATX_HOLD_DRAINS_MAX; i++) {
-        if (drains[i].is_used) {
-            drain = &drains[i];
-            break;
-        }
+    for (int i = 0; !drain && i < MATX_HOLD_DRAINS_MAX; i++) {
+        turn = (turn + 1) % MATX_HOLD_DRAINS_MAX;
+        drain = drains[turn].is_used ? &drains[turn] : NULL;
     }
     ovs_mutex_unlock(&mutex);
     return drain;
 }
 
-static void
+/* Lets released packets go on, and releases those of drains.  False if there
+ * was not time for all. */
+static bool
 run_drains(void)
 {
+    struct budget budget = new_budget();
     struct drain *drain;
+    bool done;
 
-    while ((drain = find_drain()) != NULL) {
-        int rounds = 0;
-
-        while (run_round(drain) && ++rounds < MATX_HOLD_ROUNDS) {
-            continue;
+    while ((done = reenter_released(&budget))
+           && (drain = find_drain()) != NULL) {
+        if (!end_drain(drain)) {
+            release_vmn(drain);
         }
-        end_drain(drain);
     }
+    return done;
 }
 
 int64_t
 matx_hold_run(int64_t now_ms)
 {
+    bool done = run_drains();
     int64_t deadline_ms;
 
-    reenter_released();
-    run_drains();
     expire(now_ms);
 
     ovs_mutex_lock(&mutex);
@@ -404,7 +501,7 @@ matx_hold_run(int64_t now_ms)
     if (deadline_ms != INT64_MAX) {
         matx_dpif_open();           /* It will be needed soon. */
     }
-    return deadline_ms;
+    return done ? deadline_ms : now_ms;
 }
 
 bool
@@ -422,7 +519,7 @@ bool
 matx_hold_counter(unsigned int i, char name[static MAT_PORT_NAME_SIZE],
                   uint64_t *value)
 {
-    if (i >= MAT_HOLD_N_COUNTERS + 2) {
+    if (i >= MATX_HOLD_N_COUNTERS) {
         return false;
     }
     ovs_mutex_lock(&mutex);
@@ -433,6 +530,9 @@ matx_hold_counter(unsigned int i, char name[static MAT_PORT_NAME_SIZE],
     } else if (i == MAT_HOLD_N_COUNTERS) {
         snprintf(name, MAT_PORT_NAME_SIZE, "hold.now-packets");
         *value = queues ? mat_hold_n_packets(queues) : 0;
+    } else if (i == MAT_HOLD_N_COUNTERS + 1) {
+        snprintf(name, MAT_PORT_NAME_SIZE, "hold.refused-busy");
+        *value = __atomic_load_n(&n_busy, __ATOMIC_RELAXED);
     } else {
         snprintf(name, MAT_PORT_NAME_SIZE, "hold.now-bytes");
         *value = queues ? mat_hold_n_bytes(queues) : 0;
@@ -449,4 +549,5 @@ matx_hold_clear_counters(void)
         mat_hold_clear_counters(queues);
     }
     ovs_mutex_unlock(&mutex);
+    __atomic_store_n(&n_busy, 0, __ATOMIC_RELAXED);
 }

@@ -11,10 +11,13 @@
  * Packets that come in meanwhile must not overtake them.  So when the hold of
  * a VMN is to be taken off and packets wait, the table keeps it while they are
  * released, round by round, with what has come after them; packets that are
- * being released ignore it.  It is taken off when nothing waits any more, or
- * after MATX_HOLD_ROUNDS rounds, since more could come for ever.  What came in
- * the very moment of that goes next, so it is at most a batch that others can
- * overtake.
+ * being released ignore it.  It is taken off when nothing waits any more.
+ * What came in the very moment of that goes next, so it is at most a batch
+ * that others can overtake.  Since more could come for ever, the hold is taken
+ * off anyway after MATX_HOLD_ROUNDS rounds or MATX_HOLD_DRAIN_MS.
+ *
+ * Whatever the datapath sends, a call of matx_hold_run() does a limited amount
+ * of work, so that clients of the update thread are served meanwhile.
  *
  * Threads: matx_hold_run() only by the update thread, the rest by any. */
 
@@ -23,17 +26,25 @@
 #include <stdint.h>
 
 #include "mat-hold.h"
+#include "openvswitch/types.h"
 
 struct dp_packet;
 
 enum {
     MATX_HOLD_DRAINS_MAX = 64,      /* VMNs at a time; others go at once. */
-    MATX_HOLD_ROUNDS = 50
+    MATX_HOLD_ROUNDS = 50,
+    MATX_HOLD_DRAIN_MS = 500,
+
+    MATX_HOLD_RUN_PACKETS = 256,    /* For each call of matx_hold_run(). */
+    MATX_HOLD_RUN_MS = 5,
+
+    MATX_HOLD_N_COUNTERS = MAT_HOLD_N_COUNTERS + 3
 };
 
 void matx_hold_init(void);
 
-/* Keeps a copy of 'packet'.  False if a limit is reached. */
+/* Keeps a copy of 'packet'.  False if a limit is reached, or, unless it waits
+ * for a VMN, if another thread has the lock. */
 bool matx_hold_packet(const struct mat_hold_key *, const struct dp_packet *);
 
 /* Do packets wait for the VMN of 'entry'? */
@@ -48,6 +59,9 @@ bool matx_hold_is_releasing(void);
 /* What waits for 'addr', whatever the reason, shall go on or be dropped. */
 void matx_hold_release(uint32_t zone, const struct mat_addr *addr);
 void matx_hold_discard(uint32_t zone, const struct mat_addr *addr);
+
+/* Drops what came in by 'odp_port', for that is another port from now on. */
+void matx_hold_port_changed(odp_port_t odp_port);
 
 /* Does what is due.  Returns when it wants to be called again, on the clock of
  * time_msec(); INT64_MAX for when the next packet is held. */

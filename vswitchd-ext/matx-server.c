@@ -180,7 +180,7 @@ static bool
 verdict_counter(unsigned int *i, char name[static MAT_PORT_NAME_SIZE],
                 uint64_t *value)
 {
-    enum { N = 2 * MAT_N_VERDICTS + 2 };
+    enum { N = 2 * MAT_N_VERDICTS + 3 };
     struct matx_counters sum;
     unsigned int n = *i;
 
@@ -195,6 +195,9 @@ verdict_counter(unsigned int *i, char name[static MAT_PORT_NAME_SIZE],
         snprintf(name, MAT_PORT_NAME_SIZE, "%s.%s", in ? "in" : "out",
                  mat_verdict_name(v));
         *value = sum.n_packets[in][v];
+    } else if (n == N - 1) {
+        ovs_strlcpy(name, "threads.refused-packets", MAT_PORT_NAME_SIZE);
+        *value = sum.n_no_thread;
     } else {
         bool errors = n == 2 * MAT_N_VERDICTS;
 
@@ -223,12 +226,10 @@ static bool
 hold_counter(unsigned int *i, char name[static MAT_PORT_NAME_SIZE],
              uint64_t *value)
 {
-    enum { N = MAT_HOLD_N_COUNTERS + 2 };
-
     if (matx_hold_counter(*i, name, value)) {
         return true;
     }
-    *i -= N;
+    *i -= MATX_HOLD_N_COUNTERS;
     return false;
 }
 

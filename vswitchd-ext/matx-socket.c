@@ -45,7 +45,8 @@ static int listen_fd = -1;
 static int wake_fd = -1;
 static bool exiting;                /* Atomic. */
 static char *path;
-static gid_t socket_gid;
+static bool has_group;              /* May more than one user connect? */
+static gid_t socket_gid;            /* Only if so. */
 
 /* Of the update thread, but for the number. */
 static struct matx_client clients[MATX_CLIENTS_MAX];
@@ -103,7 +104,9 @@ matx_socket_n_clients(void)
 
 /* Starting and ending. */
 
-static gid_t
+/* The process's own group is nobody who was asked for: a daemon's may well be
+ * one that many are in. */
+static void
 find_group(void)
 {
     const char *name = getenv("OVS_MAT_SOCKET_GROUP");
@@ -112,11 +115,13 @@ find_group(void)
     if (name) {
         group = getgrnam(name);
         if (group) {
-            return group->gr_gid;
+            has_group = true;
+            socket_gid = group->gr_gid;
+        } else {
+            VLOG_WARN("group %s of OVS_MAT_SOCKET_GROUP does not exist",
+                      name);
         }
-        VLOG_WARN("group %s of OVS_MAT_SOCKET_GROUP does not exist", name);
     }
-    return getegid();
 }
 
 /* Nobody can connect before listen(), by when the mode is right. */
@@ -136,8 +141,8 @@ open_socket(void)
     }
     unlink(path);
     if (bind(fd, (struct sockaddr *) &sun, sizeof sun)
-        || (socket_gid != getegid() && chown(path, -1, socket_gid))
-        || chmod(path, 0660)
+        || (has_group && chown(path, -1, socket_gid))
+        || chmod(path, has_group ? 0660 : 0600)
         || listen(fd, MATX_CLIENTS_MAX)) {
         error = errno;
         close(fd);
@@ -154,7 +159,7 @@ matx_socket_init(void)
     matx_server_init();
     path = override ? xstrdup(override)
                     : xasprintf("%s/mat.sock", ovs_rundir());
-    socket_gid = find_group();
+    find_group();
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     listen_fd = open_socket();
     if (listen_fd < 0) {
@@ -239,7 +244,7 @@ is_allowed(int fd, struct ucred *cred)
 
     return (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &size)
             && (!cred->uid || cred->uid == geteuid()
-                || is_in_group(fd, cred)));
+                || (has_group && is_in_group(fd, cred))));
 }
 
 static struct matx_client *
@@ -277,8 +282,8 @@ accept_client(void)
     } else if (!is_allowed(fd, &cred)) {
         count(MATX_SOCKET_NOT_ALLOWED);
         VLOG_WARN_RL(&rl, "refused process %ld of user %ld, who is neither "
-                     "root nor in group %ld", (long) cred.pid,
-                     (long) cred.uid, (long) socket_gid);
+                     "root nor in the group of the socket",
+                     (long) cred.pid, (long) cred.uid);
         close(fd);
     } else {
         *client = (struct matx_client) {

@@ -8,14 +8,14 @@
  * socket, <rundir>/mat.sock unless the environment says otherwise:
  *
  *   OVS_MAT_SOCKET         path of the socket
- *   OVS_MAT_SOCKET_GROUP   group that may use it (default: the process's own)
+ *   OVS_MAT_SOCKET_GROUP   group that may use it, too (default: none)
  *
  * It is served by a thread of its own, so that updates wait neither for the
  * main thread nor it for them.  The same thread lets held packets go on.
  *
- * Who may connect is decided twice: by the socket's mode (0660), and by the
- * credentials of the peer, who must be root, the daemon's own user, or in the
- * socket's group.
+ * Who may connect is decided twice: by the socket's mode (0600, or 0660 with a
+ * group), and by the credentials of the peer, who must be root, the daemon's
+ * own user, or in that group.
  *
  * The thread never waits for a client.  A reply that a client does not take is
  * kept, and nothing more is read from that client meanwhile; if the reply is

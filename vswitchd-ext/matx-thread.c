@@ -12,6 +12,7 @@ static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
 static struct matx_thread *threads[MATX_THREADS_MAX] OVS_GUARDED_BY(mutex);
 static struct matx_counters gone OVS_GUARDED_BY(mutex);
 static struct matx_counters cleared OVS_GUARDED_BY(mutex);
+static uint64_t n_refused;              /* Atomic. */
 
 static struct ovsthread_once once = OVSTHREAD_ONCE_INITIALIZER;
 static ovsthread_key_t key;
@@ -118,6 +119,7 @@ sum_all(struct matx_counters *sum)
     OVS_REQUIRES(mutex)
 {
     *sum = gone;
+    sum->n_no_thread = load(&n_refused);
     for (int i = 0; i < MATX_THREADS_MAX; i++) {
         if (threads[i]) {
             add_counters(sum, &threads[i]->switching);
@@ -137,6 +139,7 @@ matx_threads_sum(struct matx_counters *sum)
     }
     sum->n_errors_suppressed -= cleared.n_errors_suppressed;
     sum->n_events_suppressed -= cleared.n_events_suppressed;
+    sum->n_no_thread -= cleared.n_no_thread;
     ovs_mutex_unlock(&mutex);
 }
 
@@ -146,4 +149,10 @@ matx_threads_clear(void)
     ovs_mutex_lock(&mutex);
     sum_all(&cleared);
     ovs_mutex_unlock(&mutex);
+}
+
+void
+matx_threads_count_refused(size_t n_packets)
+{
+    __atomic_add_fetch(&n_refused, n_packets, __ATOMIC_RELAXED);
 }

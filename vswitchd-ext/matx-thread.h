@@ -29,9 +29,9 @@ struct matx_thread {
 /* This thread's own; null if there are MATX_THREADS_MAX others. */
 struct matx_thread *matx_thread_self(void);
 
-/* A thread enters with an atomic exchange, which the writer's read-modify-write
- * in matx_threads_synchronize() is ordered with: either the writer sees that
- * the section is open and waits, or the section sees what the writer wrote. */
+/* A thread enters with an atomic exchange, which the read-modify-write of
+ * matx_threads_synchronize() is ordered with: either the writer sees that the
+ * section is open and waits, or the section sees what the writer wrote. */
 static inline void
 matx_thread_enter(struct matx_thread *thread)
 {
@@ -52,9 +52,15 @@ struct matx_counters {
     uint64_t n_packets[2][MAT_N_VERDICTS];
     uint64_t n_errors_suppressed;
     uint64_t n_events_suppressed;
+    uint64_t n_no_thread;       /* Packets dropped by threads that have no
+                                 * struct matx_thread. */
 };
 
 void matx_threads_sum(struct matx_counters *);
 void matx_threads_clear(void);
+
+/* Counts packets as dropped by a thread that matx_thread_self() has
+ * refused. */
+void matx_threads_count_refused(size_t n_packets);
 
 #endif /* matx-thread.h */

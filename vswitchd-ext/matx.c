@@ -112,6 +112,7 @@ void
 matx_port_added(const char *name, odp_port_t odp_port, struct netdev *netdev)
 {
     if (matx_table) {
+        matx_hold_port_changed(odp_port);
         attach(name, odp_to_u32(odp_port), netdev);
         matx_events_port(MAT_EVENT_PORT_ATTACHED, name, odp_to_u32(odp_port));
         look_at_link(name, odp_to_u32(odp_port), netdev);
@@ -123,9 +124,10 @@ matx_port_deleted(const char *name, odp_port_t odp_port)
 {
     if (matx_table) {
         ovs_mutex_lock(&matx_mutex);
-        mat_table_port_detached(matx_table, odp_to_u32(odp_port));
+        mat_table_port_detached(matx_table, name, odp_to_u32(odp_port));
         mat_table_quiesce(matx_table);
         ovs_mutex_unlock(&matx_mutex);
+        matx_hold_port_changed(odp_port);
         sset_find_and_delete(&live_ports, name);
         matx_events_port(MAT_EVENT_PORT_DETACHED, name, odp_to_u32(odp_port));
     }

@@ -23,6 +23,8 @@ lib_libopenvswitch_la_SOURCES += \
 	mat/mat-hold.h \
 	mat/mat-map.c \
 	mat/mat-map.h \
+	mat/mat-multiplier.c \
+	mat/mat-multiplier.h \
 	mat/mat-nd.c \
 	mat/mat-nd.h \
 	mat/mat-packet.c \

@@ -21,6 +21,7 @@
 
 #include "mat-packet.h"
 #include "mat-switch.h"
+#include "../unit/table-config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,27 +46,6 @@ require(bool condition)
     if (!condition) {
         abort();
     }
-}
-
-static void *
-table_alloc(size_t size)
-{
-    void *p;
-
-    return posix_memalign(&p, 64, size) ? NULL : memset(p, 0, size);
-}
-
-static void
-table_free(void *p, size_t size)
-{
-    (void) size;
-    free(p);
-}
-
-static void
-synchronize(void *aux)
-{
-    (void) aux;
 }
 
 static void
@@ -99,23 +79,14 @@ event(void *aux, const struct mat_event *e)
     require(e->odp_port == in_port);
 }
 
-static struct mat_addr
-addr(const char *text)
-{
-    struct mat_addr a;
-
-    require(mat_addr_parse(text, &a));
-    return a;
-}
-
 static void
 put(enum mat_state state, const char *hoa, const char *moa, uint8_t n,
     const char *port)
 {
     struct mat_entry e = {
         .zone = ZONE,
-        .hoa = addr(hoa),
-        .moa = addr(moa),
+        .hoa = test_addr(hoa),
+        .moa = test_addr(moa),
         .state = state,
         .mac = { { 0x02, 0, 0, 0, 0, n } },
         .nexthop = state == MAT_STATE_REMOTE ? 1 : 0,
@@ -130,12 +101,6 @@ put(enum mat_state state, const char *hoa, const char *moa, uint8_t n,
 static void
 make_world(void)
 {
-    const struct mat_table_config config = {
-        .seed = { 3, 5 },
-        .alloc = table_alloc,
-        .free = table_free,
-        .synchronize = synchronize,
-    };
     const struct mat_mac mac = { { 0x02, 0xee, 0, 0, 0, 1 } };
     const struct mat_nexthop hop = { 1, mac, mac, 1500 };
     const struct mat_port uplink = { .name = "up", .role = MAT_PORT_UPLINK };
@@ -143,13 +108,13 @@ make_world(void)
         .zone = ZONE,
         .n_subnets = 2,
         .subnets = {
-            { addr("10.0.0.0"), 24, addr("10.0.0.254") },
-            { addr("2001:db8::"), 64, addr("2001:db8::fe") },
+            { test_addr("10.0.0.0"), 24, test_addr("10.0.0.254") },
+            { test_addr("2001:db8::"), 64, test_addr("2001:db8::fe") },
         },
     };
-    const struct mat_pool pool = { addr("172.16.0.0"), 24, true };
+    const struct mat_pool pool = { test_addr("172.16.0.0"), 24, true };
 
-    table = mat_table_create(&config);
+    table = test_table_create();
     thread = calloc(1, sizeof *thread);
     require(!mat_table_put_port(table, &uplink));
     require(!mat_table_put_nexthop(table, &hop));
@@ -170,7 +135,7 @@ make_world(void)
 static bool
 has_prefix(struct mat_addr a, const char *v4, const char *v6)
 {
-    struct mat_addr p4 = addr(v4), p6 = addr(v6);
+    struct mat_addr p4 = test_addr(v4), p6 = test_addr(v6);
 
     return (mat_addr_in_prefix(&a, &p4, 24)
             || mat_addr_in_prefix(&a, &p6, 48));

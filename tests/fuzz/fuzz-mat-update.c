@@ -189,7 +189,9 @@ reset(struct mat_table *table)
     struct mat_port port;
     uint64_t cursor;
 
-    mat_table_flush(table);
+    while (mat_table_flush(table)) {
+        continue;
+    }
     for (cursor = 0; mat_table_next_zone(table, &cursor, &zone); cursor = 0) {
         CHECK(!mat_table_remove_zone(table, zone.zone));
     }

@@ -27,7 +27,10 @@ tests_unit_libframes_a_SOURCES = \
 	tests/unit/frames.c \
 	tests/unit/frames.h \
 	tests/unit/golden.c \
-	tests/unit/golden.h
+	tests/unit/golden.h \
+	tests/unit/table-config.h \
+	tests/unit/world.c \
+	tests/unit/world.h
 tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_switch_LDADD = tests/unit/libframes.a $(LDADD)

@@ -238,6 +238,66 @@ test_guesses_leave_room(void **state)
     mat_hold_destroy(hold);
 }
 
+static void
+test_check_counts_refusals(void **state)
+{
+    struct mat_hold *hold = mat_hold_create(&limits, 1);
+    struct mat_hold_key key = key_number(1);
+
+    (void) state;
+    assert_int_equal(mat_hold_check(hold, &key, 1000), MAT_HOLD_HELD);
+    assert_int_equal(mat_hold_count(hold, MAT_HOLD_HELD), 0);
+    assert_int_equal(mat_hold_check(hold, &key, 1001), MAT_HOLD_KEY_BYTES);
+    assert_int_equal(mat_hold_count(hold, MAT_HOLD_KEY_BYTES), 1);
+    add(hold, 1, 1, 600, 0);
+    assert_int_equal(mat_hold_check(hold, &key, 400), MAT_HOLD_HELD);
+    assert_int_equal(mat_hold_check(hold, &key, 401), MAT_HOLD_KEY_BYTES);
+    empty(hold);
+    mat_hold_destroy(hold);
+}
+
+static bool
+takes_multiples(void *packet_, void *divisor)
+{
+    return !((uintptr_t) packet_ % *(uintptr_t *) divisor);
+}
+
+/* Released packets, too, and the order of the others stays. */
+static void
+test_some_are_discarded(void **state)
+{
+    struct mat_hold_key key = key_number(1);
+
+    (void) state;
+    for (uintptr_t divisor = 1; divisor <= 8; divisor++) {
+        struct mat_hold *hold = mat_hold_create(&limits, 1);
+
+        for (uintptr_t n = 1; n <= 6; n++) {
+            if (n == 5) {
+                mat_hold_release(hold, &key);
+            }
+            add(hold, 1, n, 10, (int64_t) n);
+            add(hold, 2, 10 + n, 20, (int64_t) n);
+        }
+        mat_hold_discard_if(hold, takes_multiples, &divisor);
+        add(hold, 1, 7, 10, 7);
+        for (uintptr_t n = 1; n <= 4; n++) {
+            if (n % divisor) {
+                assert_ptr_equal(mat_hold_pop_released(hold), packet(n));
+            }
+        }
+        assert_null(mat_hold_pop_released(hold));
+        for (uintptr_t n = 5; n <= 7; n++) {
+            if (n == 7 || n % divisor) {
+                assert_ptr_equal(mat_hold_pop(hold, &key), packet(n));
+            }
+        }
+        assert_null(mat_hold_pop(hold, &key));
+        empty(hold);
+        mat_hold_destroy(hold);
+    }
+}
+
 /* The model: packets in one array, oldest first. */
 struct model {
     struct model_packet {
@@ -314,7 +374,7 @@ test_random_run_against_a_model(void **state)
     for (uintptr_t n = 1; n < 200000; n++) {
         unsigned int key = next_random() % 7;
         size_t size = 1 + next_random() % 300;
-        unsigned int what = next_random() % 16;
+        unsigned int what = next_random() % 17;
         struct mat_hold_key k = key_number(key);
 
         now_ms += next_random() % 8;
@@ -336,6 +396,17 @@ test_random_run_against_a_model(void **state)
                 }
             }
             assert_null(p);
+        } else if (what < 15) {
+            uintptr_t divisor = 2 + next_random() % 9;
+
+            mat_hold_discard_if(hold, takes_multiples, &divisor);
+            for (unsigned int i = 0; i < m.n; ) {
+                if (m.packets[i].n % divisor) {
+                    i++;
+                } else {
+                    model_take(&m, i);
+                }
+            }
         } else {
             void *p = mat_hold_pop_expired(hold, now_ms, &k);
 
@@ -359,6 +430,8 @@ main(void)
         cmocka_unit_test(test_expiry_is_by_age),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_guesses_leave_room),
+        cmocka_unit_test(test_check_counts_refusals),
+        cmocka_unit_test(test_some_are_discarded),
         cmocka_unit_test(test_random_run_against_a_model),
     };
 

@@ -8,34 +8,16 @@
 
 #include <cmocka.h>
 
+#include "mat-multiplier.h"
+#include "table-config.h"
+
 /* The map against a plain array, and its promises to readers. */
 
 enum { N_KEYS = 3000 };
 
-static size_t bytes_in_use;
-
-static void *
-alloc(size_t size)
-{
-    void *p;
-
-    if (posix_memalign(&p, 64, size)) {
-        return NULL;
-    }
-    bytes_in_use += size;
-    return memset(p, 0, size);
-}
-
-static void
-release(void *p, size_t size)
-{
-    /* What a reader would still use shows up. */
-    memset(p, 0xa5, size);
-    bytes_in_use -= size;
-    free(p);
-}
-
-static const struct mat_map_memory_ops memory = { alloc, release };
+static const struct mat_map_memory_ops memory = {
+    test_allocate, test_release
+};
 static const uint64_t seed[2] = { 0x1234567890abcdef, 0xfedcba0987654321 };
 
 static uint64_t
@@ -262,6 +244,72 @@ walks_over_all(void **state)
     mat_map_destroy(&map);
 }
 
+/* Keys that all collide, which no choice of multipliers here can cause, are
+ * refused before they cost memory without end. */
+static void
+colliding_keys_are_refused(void **state)
+{
+    enum mat_map_error error = MAT_MAP_OK;
+    struct mat_map map;
+    uint32_t n;
+
+    (void) state;
+    assert_true(mat_map_init(&map, true, true, seed, &memory));
+    map.multipliers[0] = 1;
+    for (n = 0; n < 100000 && !error; n++) {
+        struct mat_mapping m = make_mapping(true, 1, n, n);
+
+        error = mat_map_put(&map, &m);
+    }
+    assert_int_equal(error, MAT_MAP_CROWDED);
+    assert_int_equal(mat_map_count(&map), n - 1);
+    assert_true(mat_map_bytes(&map) + mat_map_bytes_retired(&map) < 1 << 20);
+    mat_map_destroy(&map);
+    assert_int_equal(bytes_in_use, 0);
+}
+
+/* The most marks of 2^log2 that fall into one of as many arcs of the circle,
+ * each 'multiplier' << 'stride' after the one before. */
+static unsigned int
+highest_heap(uint64_t multiplier, unsigned int stride, unsigned int log2)
+{
+    static uint16_t heaps[1 << 16];
+    unsigned int highest = 0;
+
+    memset(heaps, 0, sizeof heaps);
+    for (uint64_t i = 0; i < UINT64_C(1) << log2; i++) {
+        unsigned int heap = ++heaps[(i << stride) * multiplier >> (64 - log2)];
+
+        if (heap > highest) {
+            highest = heap;
+        }
+    }
+    return highest;
+}
+
+static void
+multipliers_spread(void **state)
+{
+    uint64_t random = 7;
+
+    (void) state;
+    /* Close to 16/225, to 1/2^32, even, and one whose 2^16th is close. */
+    assert_false(mat_multiplier_is_good(UINT64_C(0x1234567890abcdef)));
+    assert_false(mat_multiplier_is_good(UINT64_C(0x100000001)));
+    assert_false(mat_multiplier_is_good(UINT64_C(0xe099ec6cd7363ca4)));
+    assert_false(mat_multiplier_is_good(UINT64_C(0x9e37000000000001)));
+    assert_true(highest_heap(UINT64_C(0x1234567890abcdef), 0, 16) > 100);
+    for (int i = 0; i < 20; i++) {
+        uint64_t multiplier = mat_multiplier_next(&random);
+
+        assert_true(mat_multiplier_is_good(multiplier));
+        for (unsigned int stride = 0; stride <= 16; stride += 4) {
+            assert_true(highest_heap(multiplier, stride, 10) <= 10);
+            assert_true(highest_heap(multiplier, stride, 16) <= 10);
+        }
+    }
+}
+
 /* A key that moves all the time must not make the map grow. */
 static void
 replacing_takes_no_memory(void **state)
@@ -290,14 +338,14 @@ static bool fails;
 static void *
 failing_alloc(size_t size)
 {
-    return fails ? NULL : alloc(size);
+    return fails ? NULL : test_allocate(size);
 }
 
 static void
 no_memory_changes_nothing(void **state)
 {
     static const struct mat_map_memory_ops failing = {
-        failing_alloc, release
+        failing_alloc, test_release
     };
     struct mat_mapping m;
     struct mat_map map;
@@ -471,6 +519,8 @@ main(void)
         cmocka_unit_test(grows_to_a_million),
         cmocka_unit_test(marks_what_was_used),
         cmocka_unit_test(walks_over_all),
+        cmocka_unit_test(multipliers_spread),
+        cmocka_unit_test(colliding_keys_are_refused),
         cmocka_unit_test(replacing_takes_no_memory),
         cmocka_unit_test(no_memory_changes_nothing),
         cmocka_unit_test(readers_see_whole_values),

@@ -9,45 +9,15 @@
 
 #include <cmocka.h>
 
+#include "table-config.h"
+
 /* The table: entries through their states, what is refused and why, ports,
  * zones, next hops, pools. */
 
-static size_t bytes_in_use;
-static unsigned int n_synchronized;
-
-static void *
-table_alloc(size_t size)
-{
-    void *p;
-
-    if (posix_memalign(&p, 64, size)) {
-        return NULL;
-    }
-    bytes_in_use += size;
-    return memset(p, 0, size);
-}
-
 static void
-table_free(void *p, size_t size)
+set_text(char field[static MAT_PORT_NAME_SIZE], const char *text)
 {
-    bytes_in_use -= size;
-    free(p);
-}
-
-static void
-synchronize(void *aux)
-{
-    (void) aux;
-    n_synchronized++;
-}
-
-static struct mat_addr
-addr(const char *text)
-{
-    struct mat_addr a;
-
-    assert_true(mat_addr_parse(text, &a));
-    return a;
+    snprintf(field, MAT_PORT_NAME_SIZE, "%s", text);
 }
 
 static struct mat_mac
@@ -69,13 +39,7 @@ static const struct mat_nexthop hop1 = {
 static struct mat_table *
 new_table(void)
 {
-    const struct mat_table_config config = {
-        .seed = { 1, 2 },
-        .alloc = table_alloc,
-        .free = table_free,
-        .synchronize = synchronize,
-    };
-    struct mat_table *table = mat_table_create(&config);
+    struct mat_table *table = test_table_create();
 
     assert_non_null(table);
     assert_int_equal(mat_table_put_nexthop(table, &hop1), MAT_TABLE_OK);
@@ -94,8 +58,8 @@ entry(enum mat_state state, const char *hoa, const char *moa)
 {
     struct mat_entry e = {
         .zone = 7,
-        .hoa = addr(hoa),
-        .moa = addr(moa),
+        .hoa = test_addr(hoa),
+        .moa = test_addr(moa),
         .state = state,
         .mac = mac("02:aa:00:00:00:01"),
     };
@@ -104,7 +68,7 @@ entry(enum mat_state state, const char *hoa, const char *moa)
     if (state == MAT_STATE_REMOTE) {
         e.nexthop = 1;
     } else if (state == MAT_STATE_LOCAL) {
-        strcpy(e.port, "vm1");
+        set_text(e.port, "vm1");
     }
     return e;
 }
@@ -118,7 +82,7 @@ put(struct mat_table *table, const struct mat_entry *e)
 static void
 assert_state(struct mat_table *table, const char *moa, enum mat_state state)
 {
-    struct mat_addr a = addr(moa);
+    struct mat_addr a = test_addr(moa);
     struct mat_entry e;
 
     assert_true(mat_table_get_by_moa(table, &a, &e));
@@ -128,13 +92,13 @@ assert_state(struct mat_table *table, const char *moa, enum mat_state state)
 static void
 assert_live(struct mat_table *table, const char *hoa, const char *moa)
 {
-    struct mat_addr h = addr(hoa);
+    struct mat_addr h = test_addr(hoa);
     struct mat_entry e;
 
     if (!moa) {
         assert_false(mat_table_get_live(table, 7, &h, &e));
     } else {
-        struct mat_addr m = addr(moa);
+        struct mat_addr m = test_addr(moa);
 
         assert_true(mat_table_get_live(table, 7, &h, &e));
         assert_true(mat_addr_equal(&e.moa, &m));
@@ -192,7 +156,7 @@ a_move_is_one_write(void **state)
     assert_live(table, "10.0.0.1", NULL);
     assert_int_equal(mat_table_remove(table, 7, &e.hoa, 32, &e.moa),
                      MAT_TABLE_NOT_FOUND);
-    mat_table_flush(table);
+    assert_false(mat_table_flush(table));
     assert_int_equal(count_entries(table), 0);
     end(table);
 }
@@ -207,7 +171,7 @@ prepared_displaces_nobody(void **state)
     e = entry(MAT_STATE_REMOTE, "10.0.0.1", "172.16.1.1");
     put(table, &e);
     e = entry(MAT_STATE_PREPARED, "10.0.0.1", "172.16.2.1");
-    strcpy(e.port, "vm9");
+    set_text(e.port, "vm9");
     e.hold = true;
     put(table, &e);
     assert_live(table, "10.0.0.1", "172.16.1.1");
@@ -233,7 +197,7 @@ zones_are_apart(void **state)
     put(table, &e);
     e.zone = 8;
     assert_int_equal(mat_table_put(table, &e), MAT_TABLE_MOA_TAKEN);
-    e.moa = addr("172.16.1.2");
+    e.moa = test_addr("172.16.1.2");
     put(table, &e);
     assert_int_equal(count_entries(table), 2);
     assert_live(table, "10.0.0.1", "172.16.1.1");
@@ -259,10 +223,10 @@ bad_entries_are_refused(void **state)
         assert_int_equal(count_entries(table), 0);                      \
     } while (0)
 
-    REFUSED(MAT_TABLE_BAD_ADDRESS, e.hoa = addr("224.0.0.1"));
-    REFUSED(MAT_TABLE_BAD_ADDRESS, e.moa = addr("127.0.0.1"));
-    REFUSED(MAT_TABLE_BAD_ADDRESS, e.moa = addr("0.0.0.0"));
-    REFUSED(MAT_TABLE_BAD_FAMILY, e.moa = addr("2001:db8::1"));
+    REFUSED(MAT_TABLE_BAD_ADDRESS, e.hoa = test_addr("224.0.0.1"));
+    REFUSED(MAT_TABLE_BAD_ADDRESS, e.moa = test_addr("127.0.0.1"));
+    REFUSED(MAT_TABLE_BAD_ADDRESS, e.moa = test_addr("0.0.0.0"));
+    REFUSED(MAT_TABLE_BAD_FAMILY, e.moa = test_addr("2001:db8::1"));
     REFUSED(MAT_TABLE_BAD_PREFIX, e.plen = 24);
     REFUSED(MAT_TABLE_BAD_PREFIX, e.plen = 128);
     REFUSED(MAT_TABLE_BAD_ZONE, e.zone = MAT_ZONE_MAX + 1);
@@ -272,7 +236,7 @@ bad_entries_are_refused(void **state)
     REFUSED(MAT_TABLE_BAD_MAC, e.mac = mac("01:00:5e:00:00:01"));
     REFUSED(MAT_TABLE_BAD_MAC, e.mac = mac("02:4d:41:54:00:01"));
     REFUSED(MAT_TABLE_BAD_NEXTHOP, e.nexthop = 2);
-    REFUSED(MAT_TABLE_BAD_PORT, strcpy(e.port, "vm1"));
+    REFUSED(MAT_TABLE_BAD_PORT, set_text(e.port, "vm1"));
     REFUSED(MAT_TABLE_BAD_PORT, e.hold = true);
     REFUSED(MAT_TABLE_BAD_PORT, e.state = MAT_STATE_LOCAL);
     REFUSED(MAT_TABLE_BAD_PORT, (e.state = MAT_STATE_PREPARED,
@@ -280,7 +244,7 @@ bad_entries_are_refused(void **state)
     REFUSED(MAT_TABLE_BAD_PORT, (e.state = MAT_STATE_LOCAL,
                                  memset(e.port, 'x', sizeof e.port)));
     REFUSED(MAT_TABLE_BAD_PORT, (e.state = MAT_STATE_DEPARTED,
-                                 strcpy(e.port, "vm1")));
+                                 set_text(e.port, "vm1")));
 #undef REFUSED
     for (int i = 0; i < MAT_TABLE_N_ERRORS; i++) {
         assert_true(strlen(mat_table_strerror(i)) > 1);
@@ -291,7 +255,7 @@ bad_entries_are_refused(void **state)
 static const struct mat_vmn *
 vmn_of(const struct mat_table *table, const char *moa)
 {
-    struct mat_addr a = addr(moa);
+    struct mat_addr a = test_addr(moa);
     struct mat_map_hit hit;
 
     assert_true(mat_map4_find(&table->reverse[MAT_V4], 0, mat_addr_v4(&a),
@@ -316,7 +280,9 @@ a_deleted_port_gets_nothing(void **state)
     mat_table_port_attached(table, "vm1", 5, &device, 9000);
     assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port, 5);
     assert_int_equal(vmn_of(table, "172.16.1.1")->mtu, 9000);
-    mat_table_port_detached(table, 5);
+    mat_table_port_detached(table, "other", 5);
+    assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port, 5);
+    mat_table_port_detached(table, "vm1", 5);
     assert_int_equal(vmn_of(table, "172.16.1.1")->odp_port,
                      MAT_TABLE_NO_PORT);
     assert_null(mat_table_port(table, 5));
@@ -355,11 +321,11 @@ ports_have_roles(void **state)
 
     /* No VMN on an uplink, and no uplink where VMNs are. */
     e = entry(MAT_STATE_LOCAL, "10.0.0.1", "172.16.1.1");
-    strcpy(e.port, "eth0");
+    set_text(e.port, "eth0");
     assert_int_equal(mat_table_put(table, &e), MAT_TABLE_BAD_PORT);
-    strcpy(e.port, "vm1");
+    set_text(e.port, "vm1");
     put(table, &e);
-    strcpy(p.name, "vm1");
+    set_text(p.name, "vm1");
     assert_int_equal(mat_table_put_port(table, &p), MAT_TABLE_IN_USE);
     p.role = MAT_PORT_VM;
     assert_int_equal(mat_table_put_port(table, &p), MAT_TABLE_OK);
@@ -422,14 +388,14 @@ zones_have_subnets(void **state)
         .zone = 7,
         .n_subnets = 2,
         .subnets = {
-            { .prefix = addr("10.0.0.0"), .plen = 16,
-              .gateway = addr("10.0.0.254") },
-            { .prefix = addr("10.0.1.0"), .plen = 24,
-              .gateway = addr("10.0.1.254") },
+            { .prefix = test_addr("10.0.0.0"), .plen = 16,
+              .gateway = test_addr("10.0.0.254") },
+            { .prefix = test_addr("10.0.1.0"), .plen = 24,
+              .gateway = test_addr("10.0.1.254") },
         },
     };
-    struct mat_addr a = addr("10.0.1.7"), b = addr("10.0.2.7");
-    struct mat_addr c = addr("10.1.0.0");
+    struct mat_addr a = test_addr("10.0.1.7"), b = test_addr("10.0.2.7");
+    struct mat_addr c = test_addr("10.1.0.0");
     const struct mat_zone *found;
     const struct mat_vmn *vmn;
     struct mat_entry e;
@@ -450,9 +416,9 @@ zones_have_subnets(void **state)
     assert_true(mat_vmn_on_link4(vmn, mat_addr_v4(&a), mat_addr_v4(&e.hoa)));
     assert_false(mat_vmn_on_link4(vmn, mat_addr_v4(&b), mat_addr_v4(&e.hoa)));
 
-    z.subnets[1].gateway = addr("10.0.2.1");
+    z.subnets[1].gateway = test_addr("10.0.2.1");
     assert_int_equal(mat_table_put_zone(table, &z), MAT_TABLE_BAD_ADDRESS);
-    z.subnets[1].gateway = addr("0.0.0.0");
+    z.subnets[1].gateway = test_addr("0.0.0.0");
     z.outside = true;
     z.outside_nexthop = 2;
     assert_int_equal(mat_table_put_zone(table, &z), MAT_TABLE_BAD_NEXTHOP);
@@ -540,7 +506,7 @@ pools_match_the_longest(void **state)
             assert_true(mat_addr_equal(&want->prefix, &got->prefix));
         }
     }
-    pools[0].prefix = addr("10.0.0.1");
+    pools[0].prefix = test_addr("10.0.0.1");
     pools[0].plen = 24;
     assert_int_equal(mat_table_put_pool(table, &pools[0]),
                      MAT_TABLE_BAD_PREFIX);
@@ -564,7 +530,7 @@ harvest_takes_marks_once(void **state)
     e = entry(MAT_STATE_REMOTE, "10.0.0.1", "172.16.1.1");
     put(table, &e);
     assert_false(mat_table_harvest(table, &cursor, &e));
-    e.hoa = addr("10.0.0.1");
+    e.hoa = test_addr("10.0.0.1");
     assert_true(mat_map4_find(&table->forward[MAT_V4], 7, mat_addr_v4(&e.hoa),
                               true, &hit));
     cursor = 0;
