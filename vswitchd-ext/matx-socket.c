@@ -41,7 +41,7 @@ struct matx_client {
 
 static pthread_t thread;
 static bool running;
-static int listen_fd = -1;
+static int listen_fd = -1;          /* Atomic. */
 static int wake_fd = -1;
 static bool exiting;                /* Atomic. */
 static char *path;
@@ -161,18 +161,26 @@ matx_socket_init(void)
                     : xasprintf("%s/mat.sock", ovs_rundir());
     find_group();
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    listen_fd = open_socket();
-    if (listen_fd < 0) {
-        VLOG_ERR("%s: no updates can be received (%s)", path,
-                 ovs_strerror(-listen_fd));
-    } else {
-        fatal_signal_add_file_to_unlink(path);
-        /* Not at a level that is shown: Open vSwitch's tests want to know
-         * every line of its start. */
-        VLOG_DBG("%s: listening for updates", path);
-    }
     running = true;
     thread = ovs_thread_create("mat", thread_main, NULL);
+}
+
+void
+matx_socket_listen(void)
+{
+    int fd = open_socket();
+
+    if (fd < 0) {
+        VLOG_ERR("%s: no updates can be received (%s)", path,
+                 ovs_strerror(-fd));
+        return;
+    }
+    fatal_signal_add_file_to_unlink(path);
+    __atomic_store_n(&listen_fd, fd, __ATOMIC_RELEASE);
+    matx_socket_wake();
+    /* Not at a level that is shown: Open vSwitch's tests want to know every
+     * line of its start. */
+    VLOG_DBG("%s: listening for updates", path);
 }
 
 void
@@ -433,7 +441,8 @@ make_pollfds(struct pollfd *pfds, struct matx_client **who)
 
     pfds[n++] = (struct pollfd) { .fd = wake_fd, .events = POLLIN };
     pfds[n++] = (struct pollfd) {
-        .fd = time_msec() < accept_after_ms ? -1 : listen_fd,
+        .fd = (time_msec() < accept_after_ms
+               ? -1 : __atomic_load_n(&listen_fd, __ATOMIC_ACQUIRE)),
         .events = POLLIN,
     };
     for (int i = 0; i < MATX_CLIENTS_MAX; i++) {

@@ -53,6 +53,11 @@ struct matx_client;
 
 /* Starts the thread; after the process has become a daemon. */
 void matx_socket_init(void);
+
+/* Opens the socket.  At most once, and only when this process has a datapath:
+ * another ovs-vswitchd with the same database may be waiting to take over, and
+ * must leave the socket to the one that works. */
+void matx_socket_listen(void);
 void matx_socket_exit(void);
 
 /* Wakes the thread because packets are held or released. */

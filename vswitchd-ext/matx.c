@@ -26,6 +26,9 @@ struct mat_table *matx_table;
 /* Of connectivity_seq_get(), when the ports were last looked at. */
 static uint64_t last_seq;
 
+/* Is the update socket open? */
+static bool listening;
+
 /* Ports that can take packets, by name.  Of the main thread. */
 static struct sset live_ports = SSET_INITIALIZER(&live_ports);
 
@@ -116,6 +119,10 @@ matx_port_added(const char *name, odp_port_t odp_port, struct netdev *netdev)
         attach(name, odp_to_u32(odp_port), netdev);
         matx_events_port(MAT_EVENT_PORT_ATTACHED, name, odp_to_u32(odp_port));
         look_at_link(name, odp_to_u32(odp_port), netdev);
+        if (!listening) {
+            listening = true;
+            matx_socket_listen();
+        }
     }
 }
 
