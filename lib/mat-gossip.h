@@ -7,8 +7,9 @@
  * A pure state machine.  It owns no socket, clock or thread: the caller feeds
  * it events stamped with 'now_us' (monotonic), then drains outputs with
  * mat_gossip_next() until it returns false, then sleeps until
- * mat_gossip_deadline_us().  Same seed and same events give the same outputs,
- * byte for byte; tests/sim/ and the flight recorder depend on this.
+ * mat_gossip_deadline_us().  Same seed, same events and draining at the same
+ * points give the same outputs, byte for byte; tests/sim/ and the flight
+ * recorder depend on this.
  *
  * What happens with a move (docs/gossip.md has the whole story):
  *

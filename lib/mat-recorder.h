@@ -5,8 +5,9 @@
 /* Flight recorder: the inputs of an engine, kept in a bounded ring.
  *
  * The engine is pure, so its inputs are all there is to know.  The caller
- * notes each call of mat_gossip_*() here before making it, and now and then a
- * hash of the outputs; mat_recorder_write() gives all that is in the ring.  A
+ * notes each call of mat_gossip_*() here before making it, and each time that
+ * it has drained the outputs, for what is fed between two drains shares
+ * datagrams and signatures.  mat_recorder_write() gives all that is there.  A
  * recording that still has its beginning can be replayed byte for byte; one
  * whose beginning was overwritten can be listed.  The recorder's own format,
  * numbers big-endian:
@@ -35,7 +36,8 @@ enum mat_recorder_kind {
     MAT_REC_WALL,               /* Seconds (8). */
     MAT_REC_ACCESSED,           /* Zone (4), address, 0 (1). */
     MAT_REC_ASK,                /* Zone (4), address, flag (1). */
-    MAT_REC_OUTPUTS             /* Hash of all outputs so far (8). */
+    MAT_REC_OUTPUTS             /* Drained.  Number (8) and hash (8) of all
+                                 * outputs so far. */
 };
 
 struct mat_recorder;

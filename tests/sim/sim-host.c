@@ -437,9 +437,12 @@ sim_host_drain(struct sim *s, struct sim_host *host)
 
     while (mat_gossip_next(host->engine, &out)) {
         if (host->recorder) {
-            sim_record_output(host->recorder, s->now_us, &out);
+            sim_record_output(host->recorder, &out);
         }
         note_output(s, host, &out);
+    }
+    if (host->recorder) {
+        sim_record_drained(host->recorder, s->now_us);
     }
     schedule(s, host);
 }

@@ -235,8 +235,8 @@ void sim_random_run(uint64_t seed, int n_hosts, bool real_crypto,
 void sim_record_create(struct mat_recorder *,
                        const struct mat_gossip_config *, uint64_t identity,
                        int64_t now_us);
-void sim_record_output(struct mat_recorder *, int64_t now_us,
-                       const struct mat_output *);
+void sim_record_output(struct mat_recorder *, const struct mat_output *);
+void sim_record_drained(struct mat_recorder *, int64_t now_us);
 int sim_replay(const char *file, bool list);
 
 #endif /* sim.h */
