@@ -59,19 +59,41 @@ mat_accept_remember(struct mat_gossip *g, size_t n_trees)
     }
 }
 
+/* Tells a signed tree from all others, also from the same tree with another
+ * signature: that of a cached tree must not be passed on unchecked. */
+static void
+mark_tree(const struct mat_gossip *g, const uint8_t root[MAT_HASH_SIZE],
+          const uint8_t *signature, struct mat_verified *mark)
+{
+    uint8_t text[MAT_HASH_SIZE + MAT_SIGNATURE_SIZE];
+    uint8_t digest[MAT_DIGEST_SIZE];
+
+    memcpy(text, root, MAT_HASH_SIZE);
+    memcpy(text + MAT_HASH_SIZE, signature, MAT_SIGNATURE_SIZE);
+    g->config.crypto.hash(g->config.crypto.aux, digest, text, sizeof text);
+    memcpy(mark->mark, digest, sizeof mark->mark);
+}
+
+static bool
+is_same_tree(const struct mat_verified *a, const struct mat_verified *b)
+{
+    return a->host == b->host && !memcmp(a->mark, b->mark, sizeof a->mark);
+}
+
 static bool
 tree_is_good(struct mat_gossip *g, const uint8_t public_key[],
              const struct mat_claim *claim)
 {
-    struct mat_verified *cached;
+    struct mat_verified tree = { .host = claim->version.host };
+    struct mat_verified *two;   /* Where it may be cached. */
     uint8_t root[MAT_HASH_SIZE];
 
     mat_accept_remember(g, MAT_VERIFIED);
     mat_tree_root(&g->config.crypto, claim, root);
-    cached = &g->verified[(root[0] | (size_t) root[1] << 8)
-                          & (g->n_verified - 1)];
-    if (cached->host == claim->version.host
-        && !memcmp(cached->root, root, sizeof root)) {
+    mark_tree(g, root, claim->signature, &tree);
+    two = &g->verified[(tree.mark[0] | (size_t) tree.mark[1] << 8)
+                       & (g->n_verified - 2)];
+    if (is_same_tree(&two[0], &tree) || is_same_tree(&two[1], &tree)) {
         return true;
     }
     mat_count(g, MAT_C_VERIFIED);
@@ -80,8 +102,8 @@ tree_is_good(struct mat_gossip *g, const uint8_t public_key[],
         mat_count(g, MAT_C_REFUSE_SIGNATURE);
         return false;
     }
-    cached->host = claim->version.host;
-    memcpy(cached->root, root, sizeof root);
+    two[1] = two[0];
+    two[0] = tree;
     return true;
 }
 

@@ -297,9 +297,9 @@ struct mat_staged {             /* Own claim, not yet signed. */
     uint8_t body[MAT_CLAIM_BODY_MAX];
 };
 
-struct mat_verified {           /* 'host' has signed a tree with this root. */
+struct mat_verified {           /* 'host' has signed this tree. */
     uint64_t host;
-    uint8_t root[MAT_HASH_SIZE];
+    uint8_t mark[MAT_HASH_SIZE];        /* Hash of root and signature. */
 };
 
 struct mat_tombstone {

@@ -348,10 +348,10 @@ send_done(struct mat_gossip *g, struct mat_peer *to, uint32_t zone,
     mat_post(g, to, MAT_MSG_SYNC_DONE, &w, false);
 }
 
-/* Compares a leaf with the claims here: gives what is newer here, asks for
- * what is not; both if only the merge can tell. */
+/* Compares a leaf, one of 2^bits, with the claims here: gives what is newer
+ * here, asks for what is not; both if only the merge can tell. */
 static void
-answer_leaf(struct mat_gossip *g, struct mat_peer *to,
+answer_leaf(struct mat_gossip *g, struct mat_peer *to, uint8_t bits,
             struct leaf_entry *entries, size_t n_entries,
             const struct mat_claim **claims, size_t n_claims)
 {
@@ -376,6 +376,9 @@ answer_leaf(struct mat_gossip *g, struct mat_peer *to,
         if (!entries[i].is_known) {
             mat_put_u64(&need, entries[i].hash);
         }
+    }
+    if (need.n / 8 << bits > MAT_MANY_CLAIMS) {
+        mat_accept_remember(g, MAT_VERIFIED_MANY);      /* As many lack. */
     }
     mat_reply_claims(g, to, claims, n_give, false);
     if (need.n) {
@@ -411,7 +414,7 @@ receive_leaf(struct mat_gossip *g, struct mat_peer *from,
         mat_count(g, MAT_C_LIMIT_CATCHUP);
         return;
     }
-    answer_leaf(g, from, entries, n_entries, claims, n_claims);
+    answer_leaf(g, from, bits, entries, n_entries, claims, n_claims);
     send_done(g, from, zone, bits, prefix);
 }
 

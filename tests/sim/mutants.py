@@ -151,6 +151,12 @@ MUTANTS = [
     ("the dead are forgotten with their records", "lib/mat-accept.c",
      "g->now_us - m->since_us > record_us) {",
      "g->now_us - m->since_us > 0) {"),
+    ("a known tree needs no signature", "lib/mat-accept.c",
+     "    memcpy(text + MAT_HASH_SIZE, signature, MAT_SIGNATURE_SIZE);\n",
+     "    memset(text + MAT_HASH_SIZE, signature == NULL, "
+     "MAT_SIGNATURE_SIZE);\n"),
+    ("what is asked for is not expected", "lib/mat-sync.c",
+     "    if (need.n / 8 << bits > MAT_MANY_CLAIMS) {", "    if (false) {"),
     ("MoAs are reused at once", "tests/sim/sim-host.c",
      "QUARANTINE_S = 90", "QUARANTINE_S = 0"),
 ]

@@ -251,6 +251,49 @@ test_coordinates_predict_rtts(void **state)
     sim_destroy(&s);
 }
 
+/* Whoever joins checks a tree of eight claims once, however the claims come
+ * to it: over its own sums or over those of the host that it greeted. */
+static void
+test_joining_checks_each_tree_once(void **state)
+{
+    enum { VMS = 4000 };
+
+    (void) state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct sim s = { .one_zone = true };
+        struct mat_gossip *fresh;
+        uint64_t n;
+
+        sim_init(&s, seed, 4, VMS);
+        sim_host_start(&s, 0);
+        sim_host_start(&s, 1);
+        sim_host_start(&s, 2);
+        sim_run(&s, 3 * SIM_S);
+        for (int i = 0; i < VMS; i++) {
+            struct sim_vm *vm = &s.vms[i];
+
+            vm->host = vm->port_host = 0;
+            vm->may_claim[0] |= 1;
+            vm->moa = sim_take_moa(&s, &s.hosts[0]);
+            mat_gossip_claim(s.hosts[0].engine, s.now_us, &vm->key, &vm->moa,
+                             &vm->mac);
+        }
+        s.hosts[1].engine->config.all_zones = true;
+        s.hosts[2].engine->config.all_zones = true;
+        sim_host_drain(&s, &s.hosts[0]);
+        sim_run(&s, 20 * SIM_S);
+        assert_true(s.hosts[1].engine->store.n > VMS);
+        sim_host_start(&s, 3);
+        fresh = s.hosts[3].engine;
+        fresh->config.all_zones = true;
+        sim_run(&s, 10 * SIM_S);
+        assert_int_equal(fresh->store.n, s.hosts[1].engine->store.n);
+        n = mat_gossip_counter(fresh, MAT_C_VERIFIED);
+        assert_in_range(n, VMS / 8, VMS / 8 * 6 / 5);
+        sim_destroy(&s);
+    }
+}
+
 int
 main(void)
 {
@@ -264,7 +307,8 @@ main(void)
         cmocka_unit_test(test_a_host_that_leaves_is_not_missed),
         cmocka_unit_test(test_a_partition_heals),
         cmocka_unit_test(test_an_address_change_is_followed),
-        cmocka_unit_test(test_coordinates_predict_rtts)
+        cmocka_unit_test(test_coordinates_predict_rtts),
+        cmocka_unit_test(test_joining_checks_each_tree_once)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,50 @@ test_join_keys_rotate(void **state)
     sim_destroy(&s);
 }
 
+/* Claims that share a signed tree, of which a host remembers that it is good:
+ * still none gets in, to be handed on, with another signature. */
+static void
+test_a_known_tree_needs_its_signature(void **state)
+{
+    const struct mat_claim *claims[2];
+    struct mat_gossip *from, *to;
+    uint8_t signature[MAT_SIGNATURE_SIZE];
+    struct mat_claim bent;
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 3, 3);
+    from = s.hosts[0].engine;
+    to = s.hosts[1].engine;
+    for (int i = 0; i < 2; i++) {
+        struct mat_addr moa = sim_take_moa(&s, &s.hosts[0]);
+        struct mat_key key = s.vms[0].key;
+
+        key.addr.b[14] = (uint8_t) (100 + i);
+        assert_int_equal(mat_gossip_claim(from, s.now_us, &key, &moa,
+                                          &s.vms[0].mac), MAT_GOSSIP_OK);
+    }
+    mat_stage_flush(from);
+    for (int i = 0; i < 2; i++) {
+        struct mat_key key = s.vms[0].key;
+
+        key.addr.b[14] = (uint8_t) (100 + i);
+        claims[i] = mat_gossip_find(from, &key);
+        assert_non_null(claims[i]);
+    }
+    assert_memory_equal(claims[0]->signature, claims[1]->signature,
+                        sizeof signature);
+    assert_int_equal(mat_accept(to, NULL, claims[0]), MAT_MERGE_NEW);
+    bent = *claims[1];
+    memcpy(signature, bent.signature, sizeof signature);
+    signature[5] ^= 1;
+    bent.signature = signature;
+    assert_int_equal(mat_accept(to, NULL, &bent), MAT_MERGE_INERT);
+    assert_int_equal(mat_gossip_counter(to, MAT_C_REFUSE_SIGNATURE), 1);
+    assert_int_equal(mat_accept(to, NULL, claims[1]), MAT_MERGE_NEW);
+    sim_destroy(&s);
+}
+
 int
 main(void)
 {
@@ -247,7 +291,8 @@ main(void)
         cmocka_unit_test(test_a_rogue_with_a_good_key_steals_nothing),
         cmocka_unit_test(test_a_revoked_host_is_shut_out),
         cmocka_unit_test(test_an_expired_certificate_ends),
-        cmocka_unit_test(test_join_keys_rotate)
+        cmocka_unit_test(test_join_keys_rotate),
+        cmocka_unit_test(test_a_known_tree_needs_its_signature)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
