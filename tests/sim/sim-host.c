@@ -265,7 +265,7 @@ sim_host_start(struct sim *s, int index)
         host->engine->own_cert.hoas[0].plen = 0;
     }
     if (host->recorder) {
-        sim_record_create(host->recorder, &config, host->identity.number,
+        sim_record_create(host->recorder, &config, &host->identity,
                           s->now_us);
     }
     sim_trace(s, "h%d starts, generation %" PRIu32, index,

@@ -12,6 +12,7 @@ struct recorded_config {
     struct mat_gossip_config config;
     uint8_t cert[MAT_CERT_SIZE_MAX];
     uint64_t identity;
+    bool real_crypto;
 };
 
 /* The outputs so far, kept beside the recorder. */
@@ -73,15 +74,16 @@ put_outputs(uint8_t bytes[OUTPUTS_SIZE], const struct outputs *outputs)
 
 void
 sim_record_create(struct mat_recorder *rec,
-                  const struct mat_gossip_config *config, uint64_t identity,
-                  int64_t now_us)
+                  const struct mat_gossip_config *config,
+                  const struct sim_identity *identity, int64_t now_us)
 {
     struct recorded_config recorded;
 
     memset(&recorded, 0, sizeof recorded);
     memcpy(&recorded.config, config, sizeof *config);
     memcpy(recorded.cert, config->cert, config->cert_size);
-    recorded.identity = identity;
+    recorded.identity = identity->number;
+    recorded.real_crypto = identity->real != NULL;
     mat_recorder_note(rec, now_us, MAT_REC_CREATE, &recorded,
                       sizeof recorded);
     recorded_outputs = (struct outputs) { .n = 0 };
@@ -123,7 +125,8 @@ play_create(struct player *p, const struct mat_recorder_entry *entry)
     }
     memcpy(&recorded, entry->data, sizeof recorded);
     mat_gossip_destroy(p->engine);
-    sim_identity_init(&p->identity, recorded.identity, false);
+    sim_identity_destroy(&p->identity);
+    sim_identity_init(&p->identity, recorded.identity, recorded.real_crypto);
     recorded.config.crypto = p->identity.crypto;
     recorded.config.cert = recorded.cert;
     recorded.config.pool = NULL;

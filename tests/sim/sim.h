@@ -233,8 +233,8 @@ void sim_random_run(uint64_t seed, int n_hosts, bool real_crypto,
                     bool verbose, const char *record_file);
 /* What the flight recorder of a host notes beside calls. */
 void sim_record_create(struct mat_recorder *,
-                       const struct mat_gossip_config *, uint64_t identity,
-                       int64_t now_us);
+                       const struct mat_gossip_config *,
+                       const struct sim_identity *, int64_t now_us);
 void sim_record_output(struct mat_recorder *, const struct mat_output *);
 void sim_record_drained(struct mat_recorder *, int64_t now_us);
 int sim_replay(const char *file, bool list);
