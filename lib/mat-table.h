@@ -49,7 +49,7 @@
 enum {
     MAT_PORT_NAME_SIZE = 64,        /* With its NUL, as OVSDB names go. */
     MAT_ZONE_MAX = 0xffffff,        /* Zones are 24 bits, like a VNI. */
-    MAT_TABLE_ENTRIES_MAX = 4 << 20,    /* About 1 GB if all were IPv6. */
+    MAT_TABLE_ENTRIES_MAX = 4 << 20,    /* 2.2 GB if all were IPv6. */
     MAT_TABLE_VMNS_MAX = 65535,     /* Entries with a port on this host. */
     MAT_TABLE_PORTS_MAX = 4096,     /* VM ports and uplinks of a host. */
     MAT_TABLE_ODP_PORTS_MAX = 65536,    /* Datapath port numbers. */
