@@ -21,8 +21,10 @@ lib_libmat_a_SOURCES = \
 	lib/mat-hold.c \
 	lib/mat-hold.h \
 	lib/mat-nd.c \
+	lib/mat-learn.h \
 	lib/mat-map.c \
 	lib/mat-map.h \
+	lib/mat-moa.h \
 	lib/mat-multiplier.c \
 	lib/mat-multiplier.h \
 	lib/mat-nd.h \
