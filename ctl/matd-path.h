@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MATD_PATH_H
+#define MATD_PATH_H 1
+
+/* Path measurements of "matctl path HOST": the I/O around lib/mat-path.h.
+ *
+ * Plain probes and all answers go through the gossip socket; probes from MoAs
+ * are frames that the switch sends, so that they take the way of the VMNs'
+ * packets and no privilege is needed.  Every host answers the probes of
+ * members, so many a second, to the address that the member has claimed: an
+ * answer is shorter than a probe and never goes to a third party.
+ *
+ * Needs no Open vSwitch.  Threads: one caller at a time. */
+
+#include "mat-path.h"
+#include "matd-gossip.h"
+
+enum {
+    MATD_PATH_RUNNING_MAX = 16,         /* Measurements at a time. */
+    MATD_PATH_ANSWERS_S = 500
+};
+
+struct matd_path_request {
+    uint64_t host;
+    struct mat_addr own_moa;    /* A free one of this host's stock, or zero. */
+    struct mat_mac src, dst;    /* Uplink and next hop to the other host. */
+    uint16_t mtu;               /* Of the uplink; 0: no next hop is known, and
+                                 * only plain probes can be sent. */
+};
+
+struct matd_path_hooks {
+    void *aux;
+
+    /* Has the switch send a frame out of the uplink. */
+    void (*inject)(void *aux, const uint8_t *frame, size_t size);
+};
+
+struct matd_path;
+
+struct matd_path *matd_path_create(struct matd_gossip *,
+                                   const struct matd_path_hooks *);
+void matd_path_destroy(struct matd_path *);
+
+/* Begins a measurement; 'done' is called once, from matd_path_run() or
+ * matd_path_destroy(), where 'result' is null.  False with 'error' filled in
+ * if it cannot begin. */
+bool matd_path_start(struct matd_path *, int64_t now_us,
+                     const struct matd_keys *,
+                     const struct matd_path_request *,
+                     void (*done)(void *aux, uint64_t host,
+                                  const struct mat_path_result *result),
+                     void *aux, char error[MATD_GOSSIP_ERROR_MAX]);
+
+/* For matd_gossip_hooks.path. */
+void matd_path_receive(struct matd_path *, int64_t now_us,
+                       const struct matd_keys *,
+                       const struct mat_endpoint *from,
+                       const uint8_t *data, size_t size);
+
+void matd_path_run(struct matd_path *, int64_t now_us);
+int64_t matd_path_deadline_us(const struct matd_path *);
+
+/* Sentences about a result, a line each: what is wrong and what it means.
+ * Returns the size of the text, "" if all is well. */
+size_t matd_path_explain(const struct mat_path_result *, char *text,
+                         size_t max);
+
+#endif /* matd-path.h */
