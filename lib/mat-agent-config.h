@@ -15,11 +15,11 @@
  * Threads, ownership: none; everything works on the caller's memory. */
 
 #include "mat-host.h"
+#include "mat-moa.h"
 #include "mat-table.h"
 
 enum {
     MAT_AGENT_UPLINKS_MAX = 4,
-    MAT_AGENT_POOLS_MAX = 16,       /* Items of one family. */
     MAT_AGENT_SEEDS_MAX = 16,       /* MAT_GOSSIP_SEEDS_MAX. */
     MAT_AGENT_ZONES_MAX = 64,       /* Zones with a key of their own. */
     MAT_AGENT_UDP_PORT = 19777,
@@ -33,25 +33,6 @@ enum mat_agent_mode {
     MAT_AGENT_ACTIVE,
     MAT_AGENT_SHADOW,           /* All but the flows: no packet is touched. */
     MAT_AGENT_OFF               /* As if no bridge were named. */
-};
-
-enum mat_agent_pool_kind {
-    MAT_AGENT_POOL_RANGE,       /* FIRST-LAST, or all hosts of a prefix. */
-    MAT_AGENT_POOL_ROUTED,      /* A prefix that is routed to this host. */
-    MAT_AGENT_POOL_ADVERTISED   /* A range in each prefix that routers
-                                 * advertise: the lower 64 bits. */
-};
-
-struct mat_agent_pool {
-    enum mat_agent_pool_kind kind;
-    struct mat_addr first, last;    /* Inclusive. */
-    bool is_prefix;                 /* 'first' / 'plen' says the same. */
-    uint8_t plen;
-};
-
-struct mat_agent_pools {
-    size_t n;
-    struct mat_agent_pool item[MAT_AGENT_POOLS_MAX];
 };
 
 struct mat_agent_uplinks {
@@ -72,7 +53,7 @@ struct mat_agent_zone {
 struct mat_agent_config {
     char bridge[MAT_PORT_NAME_SIZE];        /* "": not configured. */
     struct mat_agent_uplinks uplinks;
-    struct mat_agent_pools pools[2];        /* [0] IPv4, [1] IPv6. */
+    struct mat_moa_items pools[2];          /* [0] IPv4, [1] IPv6. */
     struct mat_agent_seeds seeds;
     struct mat_endpoint bind;               /* Zero address: the uplink's. */
     struct mat_endpoint metrics;            /* Port 0: none. */
