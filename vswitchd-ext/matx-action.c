@@ -10,6 +10,7 @@
 #include "matx-hold.h"
 #include "matx-table.h"
 #include "matx-thread.h"
+#include "netlink.h"
 #include "openvswitch/vlog.h"
 
 VLOG_DEFINE_THIS_MODULE(mat_action);
@@ -24,6 +25,7 @@ BUILD_ASSERT_DECL((int) NETDEV_MAX_BURST <= (int) MAT_SWITCH_BATCH_MAX);
 struct execution {
     struct dp_netdev_pmd_thread *pmd;
     struct dp_packet_batch *batch;
+    const struct nlattr *action;
     struct matx_thread *thread;
     matx_output_func *output;
 };
@@ -48,7 +50,7 @@ hold(void *x_, size_t i, const struct mat_hold_key *key)
 {
     struct execution *x = x_;
 
-    return matx_hold_packet(key, x->batch->packets[i]);
+    return matx_hold_packet(key, x->batch->packets[i], x->action);
 }
 
 static void
@@ -191,7 +193,7 @@ dispatch_uniform(struct execution *x, const struct mat_frame *frames, size_t n)
 }
 
 static void
-execute(struct execution *x, uint32_t word, long long int now_us)
+execute(struct execution *x, long long int now_us)
 {
     size_t n = dp_packet_batch_size(x->batch);
     const struct mat_switch_io io = { emit, hold, event, x };
@@ -199,7 +201,7 @@ execute(struct execution *x, uint32_t word, long long int now_us)
         .table = matx_table,
         .thread = &x->thread->switching,
         .io = &io,
-        .word = word,
+        .word = nl_attr_get_u32(x->action),
         .in_port = odp_to_u32(x->batch->packets[0]->md.in_port.odp_port),
         .now_ms = now_us / 1000,
         .ignores_hold = matx_hold_is_releasing(),
@@ -238,12 +240,13 @@ refuse(struct dp_packet_batch *batch)
 
 void
 matx_execute(struct dp_netdev_pmd_thread *pmd, struct dp_packet_batch *batch,
-             uint32_t word, bool should_steal OVS_UNUSED,
+             const struct nlattr *action, bool should_steal OVS_UNUSED,
              long long int now_us, matx_output_func *output)
 {
     struct execution x = {
         .pmd = pmd,
         .batch = batch,
+        .action = action,
         .thread = matx_table ? matx_thread_self() : NULL,
         .output = output,
     };
@@ -251,7 +254,7 @@ matx_execute(struct dp_netdev_pmd_thread *pmd, struct dp_packet_batch *batch,
     if (dp_packet_batch_is_empty(batch)) {
         return;
     } else if (OVS_LIKELY(x.thread)) {
-        execute(&x, word, now_us);
+        execute(&x, now_us);
     } else {
         refuse(batch);
     }

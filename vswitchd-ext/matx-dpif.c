@@ -7,6 +7,7 @@
 #include "dp-packet.h"
 #include "dpif.h"
 #include "flow.h"
+#include "mat-word.h"
 #include "netlink.h"
 #include "odp-util.h"
 #include "openvswitch/ofpbuf.h"
@@ -85,15 +86,19 @@ execute(struct dp_packet *packet, const struct ofpbuf *actions)
 }
 
 void
-matx_dpif_reenter(struct dp_packet *packet)
+matx_dpif_reenter(struct dp_packet *packet, const struct nlattr *action)
 {
-    odp_port_t in_port = packet->md.in_port.odp_port;
+    uint32_t word = nl_attr_get_u32(action);
     uint64_t stub[4];
     struct ofpbuf actions;
 
     ofpbuf_use_stack(&actions, stub, sizeof stub);
-    nl_msg_put_u32(&actions, OVS_ACTION_ATTR_RECIRC, 0);
-    pkt_metadata_init(&packet->md, in_port);
+    if (word & MAT_WORD_IN && !(word & MAT_WORD_EXPLICIT)) {
+        nl_msg_put_u32(&actions, nl_attr_type(action), word);
+    } else {
+        nl_msg_put_u32(&actions, OVS_ACTION_ATTR_RECIRC,
+                       packet->md.recirc_id);
+    }
     execute(packet, &actions);
 }
 

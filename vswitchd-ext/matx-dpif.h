@@ -4,10 +4,16 @@
 
 /* Packets that go from the update thread into the datapath.
  *
- * A packet that enters the datapath a second time is executed with the action
- * "recirculate to 0".  The datapath then looks its flow up by what is in the
- * packet and the port in its metadata, which is what it does with a packet
- * that has just come in.
+ * A packet that waited goes on as the mat action would have let it go on when
+ * it came:
+ *
+ *   mat(in)   does all that is to be done with a packet for a VMN, so it is
+ *             executed again, on the packet as it saw it the first time
+ *   others    leave the packet to the actions after them, so it is executed
+ *             with the action "recirculate", to what the packet was
+ *             recirculated to when it came, usually 0: its flow is looked up
+ *             by what is in it and in its metadata, as for a packet that has
+ *             just come in
  *
  * This runs in the update thread as what the datapath calls a non-PMD thread,
  * so that it may wait for the main thread while that polls its ports.
@@ -19,17 +25,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct dp_packet;
+struct nlattr;
 
 /* Opens the datapath ahead of need, for it takes longer than the rest. */
 void matx_dpif_open(void);
 
-/* Lets 'packet' come in again by the port in its metadata.  Stays the
+/* Lets 'packet', which the mat action 'action' has held, go on.  It stays the
  * caller's. */
-void matx_dpif_reenter(struct dp_packet *packet);
+void matx_dpif_reenter(struct dp_packet *packet, const struct nlattr *action);
 
 /* Sends 'size' bytes of 'frame' out of port 'odp_port'. */
 bool matx_dpif_output(uint32_t odp_port, const void *frame, size_t size);

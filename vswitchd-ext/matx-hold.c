@@ -9,6 +9,7 @@
 #include "matx-events.h"
 #include "matx-socket.h"
 #include "matx-table.h"
+#include "netlink.h"
 #include "openvswitch/thread.h"
 #include "openvswitch/vlog.h"
 #include "ovs-thread.h"
@@ -17,6 +18,15 @@
 #include "util.h"
 
 VLOG_DEFINE_THIS_MODULE(mat_hold);
+
+/* A packet that waits, and the action that it met. */
+struct held {
+    struct dp_packet *packet;
+    struct nlattr action[2];    /* With its argument of 32 bits. */
+};
+
+BUILD_ASSERT_DECL(sizeof ((struct held *) 0)->action
+                  == NLA_HDRLEN + sizeof(uint32_t));
 
 /* What waits must not hurt those who do not: in sum 32 MB, and for one VMN no
  * more than what a tap keeps for a guest that is paused (1000 packets).  Two
@@ -56,6 +66,25 @@ matx_hold_init(void)
         VLOG_ERR("no memory for packets that wait, so none will");
     }
     ovs_mutex_unlock(&mutex);
+}
+
+static struct held *
+held_create(const struct dp_packet *packet, const struct nlattr *action)
+{
+    struct held *held = xmalloc(sizeof *held);
+
+    held->packet = dp_packet_clone(packet);
+    memcpy(held->action, action, sizeof held->action);
+    return held;
+}
+
+static void
+held_destroy(struct held *held)
+{
+    if (held) {
+        dp_packet_delete(held->packet);
+        free(held);
+    }
 }
 
 static void
@@ -106,16 +135,16 @@ has_room(const struct mat_hold_key *key, size_t size)
 /* A refusal costs no copy; the copy is made without the lock. */
 bool
 matx_hold_packet(const struct mat_hold_key *key,
-                 const struct dp_packet *packet)
+                 const struct dp_packet *packet, const struct nlattr *action)
 {
     enum mat_hold_counter result = MAT_HOLD_PACKETS;
     bool first = false, wake = false;
-    struct dp_packet *copy;
+    struct held *copy;
 
     if (!has_room(key, dp_packet_size(packet))) {
         return false;
     }
-    copy = dp_packet_clone(packet);
+    copy = held_create(packet, action);
     if (lock_for(key)) {
         wake = !mat_hold_n_packets(queues);
         result = mat_hold_add(queues, key, copy, dp_packet_size(packet),
@@ -123,7 +152,7 @@ matx_hold_packet(const struct mat_hold_key *key,
         ovs_mutex_unlock(&mutex);
     }
     if (result != MAT_HOLD_HELD) {
-        dp_packet_delete(copy);
+        held_destroy(copy);
         return false;
     }
     if (first && key->kind == MAT_HOLD_VMN) {
@@ -268,10 +297,10 @@ discard(enum mat_hold_kind kind, uint32_t zone, const struct mat_addr *addr)
     const struct mat_hold_key key = {
         .kind = kind, .zone = zone, .addr = *addr
     };
-    struct dp_packet *packet;
+    struct held *held;
 
-    while ((packet = mat_hold_pop(queues, &key)) != NULL) {
-        dp_packet_delete(packet);
+    while ((held = mat_hold_pop(queues, &key)) != NULL) {
+        held_destroy(held);
     }
 }
 
@@ -289,15 +318,15 @@ matx_hold_discard(uint32_t zone, const struct mat_addr *addr)
 }
 
 static bool
-takes_from_port(void *packet_, void *odp_port_)
+takes_from_port(void *held_, void *odp_port_)
 {
-    struct dp_packet *packet = packet_;
+    struct held *held = held_;
     const odp_port_t *odp_port = odp_port_;
 
-    if (packet->md.in_port.odp_port != *odp_port) {
+    if (held->packet->md.in_port.odp_port != *odp_port) {
         return false;
     }
-    dp_packet_delete(packet);
+    held_destroy(held);
     return true;
 }
 
@@ -335,31 +364,31 @@ spend(struct budget *budget)
     return true;
 }
 
-static struct dp_packet *
+static struct held *
 pop_released(void)
 {
-    struct dp_packet *packet = NULL;
+    struct held *held = NULL;
 
     ovs_mutex_lock(&mutex);
     if (has_released) {
-        packet = mat_hold_pop_released(queues);
-        has_released = packet != NULL;
+        held = mat_hold_pop_released(queues);
+        has_released = held != NULL;
     }
     ovs_mutex_unlock(&mutex);
-    return packet;
+    return held;
 }
 
-static struct dp_packet *
+static struct held *
 pop_expired(int64_t now_ms, struct mat_hold_key *key)
 {
-    struct dp_packet *packet = NULL;
+    struct held *held = NULL;
 
     ovs_mutex_lock(&mutex);
     if (queues) {
-        packet = mat_hold_pop_expired(queues, now_ms, key);
+        held = mat_hold_pop_expired(queues, now_ms, key);
     }
     ovs_mutex_unlock(&mutex);
-    return packet;
+    return held;
 }
 
 /* Drops what has waited too long, and tells so once for each run of packets of
@@ -367,25 +396,25 @@ pop_expired(int64_t now_ms, struct mat_hold_key *key)
 static void
 expire(int64_t now_ms)
 {
-    struct dp_packet *packet, *last = NULL;
+    struct held *held, *last = NULL;
     struct mat_hold_key key, last_key;
     struct budget budget = new_budget();
     uint32_t n = 0;
 
     while (spend(&budget)
-           && (packet = pop_expired(now_ms, &key)) != NULL) {
+           && (held = pop_expired(now_ms, &key)) != NULL) {
         if (last && memcmp(&key, &last_key, sizeof key)) {
-            tell(MAT_EVENT_HOLD_EXPIRED, &last_key, last, n - 1);
+            tell(MAT_EVENT_HOLD_EXPIRED, &last_key, last->packet, n - 1);
             n = 0;
         }
-        dp_packet_delete(last);
-        last = packet;
+        held_destroy(last);
+        last = held;
         last_key = key;
         n++;
     }
     if (last) {
-        tell(MAT_EVENT_HOLD_EXPIRED, &last_key, last, n - 1);
-        dp_packet_delete(last);
+        tell(MAT_EVENT_HOLD_EXPIRED, &last_key, last->packet, n - 1);
+        held_destroy(last);
     }
 }
 
@@ -397,13 +426,13 @@ reenter_released(struct budget *budget)
 
     releasing = true;
     while (more && spend(budget)) {
-        struct dp_packet *packet = pop_released();
+        struct held *held = pop_released();
 
-        if (packet) {
-            matx_dpif_reenter(packet);
-            dp_packet_delete(packet);
+        if (held) {
+            matx_dpif_reenter(held->packet, held->action);
+            held_destroy(held);
         }
-        more = packet != NULL;
+        more = held != NULL;
     }
     releasing = false;
     return !more;

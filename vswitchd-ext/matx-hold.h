@@ -5,8 +5,8 @@
 /* Packets that wait, in this process.
  *
  * Threads of the datapath put copies of packets here; the update thread takes
- * them out again and lets them enter the datapath a second time, from the port
- * they came in by, as if they had just arrived (see matx-dpif.h).
+ * them out again and lets them enter the datapath a second time (see
+ * matx-dpif.h).
  *
  * Packets that come in meanwhile must not overtake them.  So when the hold of
  * a VMN is to be taken off and packets wait, the table keeps it while they are
@@ -29,6 +29,7 @@
 #include "openvswitch/types.h"
 
 struct dp_packet;
+struct nlattr;
 
 enum {
     MATX_HOLD_DRAINS_MAX = 64,      /* VMNs at a time; others go at once. */
@@ -43,9 +44,11 @@ enum {
 
 void matx_hold_init(void);
 
-/* Keeps a copy of 'packet'.  False if a limit is reached, or, unless it waits
- * for a VMN, if another thread has the lock. */
-bool matx_hold_packet(const struct mat_hold_key *, const struct dp_packet *);
+/* Keeps a copy of 'packet', to which the mat action 'action' was applied.
+ * False if a limit is reached, or, unless it waits for a VMN, if another
+ * thread has the lock. */
+bool matx_hold_packet(const struct mat_hold_key *, const struct dp_packet *,
+                      const struct nlattr *action);
 
 /* Do packets wait for the VMN of 'entry'? */
 bool matx_hold_waits(const struct mat_entry *entry);

@@ -30,6 +30,7 @@ struct dp_packet_batch;
 struct ds;
 struct flow;
 struct netdev;
+struct nlattr;
 struct ofpact;
 struct ofpbuf;
 
@@ -46,7 +47,7 @@ typedef bool matx_output_func(struct dp_netdev_pmd_thread *,
                               struct dp_packet_batch *batch,
                               bool should_steal, odp_port_t);
 
-/* Executes the action with argument 'word' (see mat-word.h) on 'batch', at
+/* Executes 'action', with its argument as mat-word.h says, on 'batch', at
  * 'now_us' on the clock of 'pmd', which may be that of the main thread.
  *
  * Removes from 'batch' the packets that it delivers, answers, holds or drops,
@@ -54,9 +55,9 @@ typedef bool matx_output_func(struct dp_netdev_pmd_thread *,
  * rewritten, stay the caller's, in their order; 'should_steal' tells only
  * that the caller will free them, as no action follows. */
 void matx_execute(struct dp_netdev_pmd_thread *pmd,
-                  struct dp_packet_batch *batch, uint32_t word,
-                  bool should_steal, long long int now_us,
-                  matx_output_func *output);
+                  struct dp_packet_batch *batch,
+                  const struct nlattr *action, bool should_steal,
+                  long long int now_us, matx_output_func *output);
 
 /* For an execution of a single packet, which works on a copy: true if the
  * last matx_execute() of this thread left nothing in its batch, or if there
