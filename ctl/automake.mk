@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # User programs.  A program of Open vSwitch's libraries is added inside
-# "if BUILD_OVS" with _CPPFLAGS = $(OVS_CPPFLAGS), _CFLAGS = $(OVS_CFLAGS),
-# _LDADD = lib/libmat.a $(OVS_LIBS), and its objects depend on $(OVS_STAMP).
+# "if BUILD_OVS" as ctl/matd is; see build-aux/ovs.mk.
 
 # The client's end of the update socket, for programs and tests.
 noinst_LIBRARIES += ctl/libclient.a
@@ -19,3 +18,19 @@ ctl_matsw_LDADD = ctl/libclient.a lib/libmat.a
 dist_man_MANS += ctl/matsw.8
 dist_doc_DATA += docs/update-socket.md
 include ctl/crypto.mk
+
+# The agent.  It takes what configure found out from Open vSwitch's config.h;
+# the headers do not pass all of our warnings.
+if BUILD_OVS
+sbin_PROGRAMS += ctl/matd
+ctl_matd_CPPFLAGS = $(OVS_CPPFLAGS) -DMAT_VERSION='"$(VERSION)"'
+ctl_matd_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
+ctl_matd_SOURCES = \
+	ctl/matd-switch.c \
+	ctl/matd-switch.h \
+	ctl/matd.c
+ctl_matd_LDADD = lib/libmat.a $(OVS_LIB) $(SODIUM_LIBS)
+ctl_matd_LINK = $(OVS_LINK)
+$(ctl_matd_OBJECTS): $(OVS_LIB)
+$(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H
+endif
