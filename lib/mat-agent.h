@@ -70,8 +70,7 @@ enum {
     MAT_AGENT_MIGRATIONS_MAX = 256,     /* The last ones are kept. */
     MAT_AGENT_ROUTES_MAX = 32768,       /* Next hops in the switch. */
     MAT_AGENT_HOMES_MAX = 4 << 20,      /* Home addresses known. */
-    MAT_AGENT_TEXT_SIZE = 400,
-    MAT_AGENT_ADDRS_MAX = 8             /* Of an uplink. */
+    MAT_AGENT_TEXT_SIZE = 400
 };
 
 /* 'seed' is random and secret: hash tables are keyed by it. */
@@ -86,30 +85,18 @@ void mat_agent_configure(struct mat_agent *, int64_t now_us,
 void mat_agent_ready(struct mat_agent *, int64_t now_us);
 
 /* Inputs: ports of the bridge that may have VMNs; a port that is given again
- * is changed.  'mtu' 0 is the device's own.  A port that is not enabled is as
- * one that is not there. */
+ * is changed.  'mtu' 0 is the device's own.  'link_tells' is true of ports
+ * whose link comes up when the guest runs, and only then: vhost-user.  A port
+ * that is not enabled is as one that is not there. */
 void mat_agent_port(struct mat_agent *, int64_t now_us, const char *name,
-                    const struct mat_agent_port_config *, uint16_t mtu);
+                    const struct mat_agent_port_config *, uint16_t mtu,
+                    bool link_tells);
 void mat_agent_port_removed(struct mat_agent *, int64_t now_us,
                             const char *name);
 
-/* Inputs: uplinks. */
-struct mat_agent_uplink {
-    char name[MAT_PORT_NAME_SIZE];
-    struct mat_mac mac;         /* What answers for our MoAs. */
-    uint16_t mtu;
-    bool is_up;
-    size_t n_addrs;             /* The host's own on it. */
-    struct {
-        struct mat_addr addr;
-        uint8_t plen;
-        bool is_advertised;     /* Its prefix comes from router
-                                 * advertisements. */
-    } addrs[MAT_AGENT_ADDRS_MAX];
-};
-
+/* Inputs: uplinks, with their addresses, subnets and routers. */
 void mat_agent_uplink(struct mat_agent *, int64_t now_us,
-                      const struct mat_agent_uplink *);
+                      const struct mat_moa_uplink *, uint16_t mtu);
 void mat_agent_uplink_removed(struct mat_agent *, int64_t now_us,
                               const char *name);
 
