@@ -2,6 +2,8 @@
 
 EXTRA_DIST += \
 	tests/system/README \
+	tests/system/agent_harness.py \
+	tests/system/agent_rig.py \
 	tests/system/capture.py \
 	tests/system/demo \
 	tests/system/frames.py \
@@ -9,11 +11,14 @@ EXTRA_DIST += \
 	tests/system/keep-fragments.c \
 	tests/system/mappings.py \
 	tests/system/netns.py \
+	tests/system/relay.py \
 	tests/system/rig.py \
 	tests/system/run \
+	tests/system/run-agent \
 	tests/system/switch.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
+	tests/system/test_relay.py \
 	tests/system/test_safety.py \
 	tests/system/test_switch.py \
 	tests/system/test_traffic.py \
@@ -26,11 +31,17 @@ EXTRA_DIST += \
 SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 	$(if $(MODE),--mode=$(MODE))
 
-.PHONY: check-system check-system-asan demo
+AGENT_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run-agent
+
+.PHONY: check-system check-system-asan check-agent check-agent-full demo
 check-system: all
 	$(SYSTEM_RUN) --ovs-build=ovs $(WORDS)
 check-system-asan: ovs-asan
 	$(SYSTEM_RUN) --ovs-build=ovs-asan $(WORDS)
+check-agent: all tests/relay/relay
+	$(AGENT_RUN) $(WORDS)
+check-agent-full: all tests/relay/relay
+	$(AGENT_RUN) --full $(WORDS)
 demo: all
 	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs $(DEMO)
 

@@ -32,7 +32,8 @@ HUGEPAGES_NEEDED = 3 * 130
 
 
 class Router:
-    def __init__(self, prefix):
+    def __init__(self, prefix, sites="abc"):
+        self.sites = sites
         self.namespace = Namespace(f"{prefix}-r")
         self.namespace.sysctl(
             "net.ipv4.ip_forward=1",
@@ -44,7 +45,7 @@ class Router:
             "net.ipv6.icmp.ratelimit=0")
 
     def cables(self):
-        return [(self.namespace, link) for link in ("a", "b", "c")]
+        return [(self.namespace, link) for link in self.sites]
 
     def forget_neighbours(self):
         self.namespace.ip("neigh flush all")
@@ -79,7 +80,7 @@ class Site:
     """One host: its namespace, cables and switch."""
 
     def __init__(self, prefix, number, router):
-        self.number, self.name = number, "abc"[number - 1]
+        self.number, self.name = number, "abcde"[number - 1]
         self.router = router
         self.namespace = Namespace(f"{prefix}-{self.name}")
         self.switch = None

@@ -28,15 +28,23 @@ HARMLESS = ["another ovs-vswitchd process is running"]
 
 
 def wait_until(question, what, timeout_s=15, step_s=0.02):
-    """Wait for a state, not for a time: ask until the answer is true."""
+    """Wait for a state, not for a time: ask until the answer is true.  'what'
+    may be a function, asked when all is over."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > deadline:
+            what = what() if callable(what) else what
             raise AssertionError(f"not within {timeout_s} s: {what}")
         time.sleep(step_s)
+
+
+def external_ids(settings):
+    """Words for ovs-vsctl from {"mat_zone": 7}."""
+    return [f'external_ids:{key.replace("_", "-")}="{value}"'
+            for key, value in settings.items()]
 
 
 class Build:
@@ -81,8 +89,8 @@ class Switch:
         self.cpu = cpu
         self.pids = {}
         os.makedirs(directory)
-        self._start_database()
-        self._start_daemon()
+        self._create_database()
+        self.start_daemon()
 
     # Starting and stopping.
 
@@ -97,10 +105,10 @@ class Switch:
         return ["ip", "netns", "exec", self.namespace.name, "env", *settings,
                 *argv]
 
-    def _exec(self, *argv, **options):
+    def exec(self, *argv, **options):
         return run(*self._command(*argv), **options)
 
-    def _launch(self, name, *argv):
+    def launch(self, name, *argv):
         """Not with --detach, which would close standard error: there the
         sanitizers speak."""
         control = f"{self.dir}/{name}.ctl"
@@ -123,12 +131,15 @@ class Switch:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
             return probe.connect_ex(control) == 0
 
-    def _start_database(self):
-        self._exec(self.build.ovsdb_tool, "create", f"{self.dir}/conf.db",
+    def start_database(self):
+        self.launch("ovsdb-server", self.build.ovsdb_server,
+                    f"{self.dir}/conf.db",
+                    f"--remote=punix:{self.dir}/db.sock")
+
+    def _create_database(self):
+        self.exec(self.build.ovsdb_tool, "create", f"{self.dir}/conf.db",
                    self.build.schema)
-        self._launch("ovsdb-server", self.build.ovsdb_server,
-                     f"{self.dir}/conf.db",
-                     f"--remote=punix:{self.dir}/db.sock")
+        self.start_database()
         config = ["external-ids:hostname=" + self.namespace.name]
         if self.mode == "dpdk":
             extra = ("--no-pci --in-memory --no-telemetry --file-prefix="
@@ -143,20 +154,20 @@ class Switch:
         self.vsctl("--no-wait", "init", "--",
                    "set", "Open_vSwitch", ".", *config)
 
-    def _start_daemon(self):
+    def start_daemon(self):
         preload = []
         if self.mode == "dpdk":
             shim = f"{self.dir}/keep-fragments.so"
             run("cc", "-shared", "-fPIC", "-O2", "-o", shim,
                 os.path.join(os.path.dirname(__file__), "keep-fragments.c"))
             preload = ["env", f"LD_PRELOAD={shim}"]
-        self._launch("ovs-vswitchd", *preload, self.build.vswitchd,
-                     f"unix:{self.dir}/db.sock")
+        self.launch("ovs-vswitchd", *preload, self.build.vswitchd,
+                    f"unix:{self.dir}/db.sock")
 
     def restart(self):
         """The daemon only; its configuration is in the database."""
         end_process(self.pids["ovs-vswitchd"])
-        self._start_daemon()
+        self.start_daemon()
 
     def stop(self):
         for name, pid in reversed(self.pids.items()):
@@ -166,20 +177,20 @@ class Switch:
     # Configuration.
 
     def vsctl(self, *argv):
-        return self._exec(self.build.vsctl, "--timeout=30",
+        return self.exec(self.build.vsctl, "--timeout=30",
                           f"--db=unix:{self.dir}/db.sock", *argv)
 
     def ofctl(self, *argv, stdin=None):
-        return self._exec(self.build.ofctl, *argv, stdin=stdin)
+        return self.exec(self.build.ofctl, *argv, stdin=stdin)
 
-    def appctl(self, command, *argv):
+    def appctl(self, command, *argv, daemon="ovs-vswitchd"):
         """What ovs-appctl does, without the time to start a program: one
         JSON-RPC request to the daemon's control socket."""
         request = {"method": command, "params": [str(arg) for arg in argv],
                    "id": 0}
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
             control.settimeout(30)
-            control.connect(f"{self.dir}/ovs-vswitchd.ctl")
+            control.connect(f"{self.dir}/{daemon}.ctl")
             control.sendall(json.dumps(request).encode())
             reply, answer = None, b""
             while reply is None:
@@ -199,18 +210,20 @@ class Switch:
                    "datapath_type=netdev", "fail_mode=secure",
                    f"other_config:hwaddr={mac}")
 
-    def add_port(self, bridge, link, mtu=1500):
-        """Take a cable of the host into the bridge; its OpenFlow number."""
+    def add_port(self, bridge, link, mtu=1500, **ids):
+        """Take a cable of the host into the bridge, with external_ids whose
+        names have _ for -; its OpenFlow number."""
         words = ["add-port", bridge, link, "--", "set", "interface", link,
-                 f"mtu_request={mtu}"]
+                 f"mtu_request={mtu}", *external_ids(ids)]
         if self.mode == "dpdk":
             words += ["type=dpdk", "options:dpdk-devargs="
                       f"net_af_packet_{link},iface={link},framecnt=1024"]
         self.vsctl(*words)
-        error = self.vsctl("get", "interface", link, "error").strip()
+        error, number = self.vsctl("get", "interface", link, "error",
+                                   "ofport").splitlines()
         if error not in ("[]", '""'):
             raise CommandError(f"port {link}: {error}")
-        return int(self.vsctl("get", "interface", link, "ofport"))
+        return int(number)
 
     def del_port(self, bridge, link):
         self.vsctl("del-port", bridge, link)
