@@ -7,6 +7,8 @@ lib_libmat_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
 lib_libmat_a_SOURCES = \
 	lib/mat-addr.c \
 	lib/mat-addr.h \
+	lib/mat-agent-config.c \
+	lib/mat-agent-config.h \
 	lib/mat-apply.c \
 	lib/mat-apply.h \
 	lib/mat-csum.c \
