@@ -3,12 +3,13 @@
 
 #include "mat-mem.h"
 
-enum { CALL_SIZE_MAX = 64 + 65536 };
+enum { CALL_SIZE_MAX = 64 + 65536, JOIN_KEYS_SIZE = 2 * MAT_SECRET_SIZE };
 
 static bool
 has_key(enum mat_recorder_kind kind)
 {
-    return kind >= MAT_REC_PREPARE && kind <= MAT_REC_PORT;
+    return ((kind >= MAT_REC_PREPARE && kind <= MAT_REC_PORT)
+            || kind == MAT_REC_UNFREEZE);
 }
 
 static void
@@ -47,18 +48,24 @@ put_call(struct mat_writer *w, const struct mat_call *c)
         mat_put_addr(w, &c->addr);
         mat_put_u8(w, c->flag);
         break;
+    case MAT_REC_JOIN_KEYS:
+    case MAT_REC_REVOKE:
+        mat_put_bytes(w, c->data, c->size);
+        break;
     case MAT_REC_CREATE:
     case MAT_REC_TICK:
     case MAT_REC_WITHDRAW:
     case MAT_REC_RELEASE:
     case MAT_REC_OUTPUTS:
+    case MAT_REC_UNFREEZE:
+    case MAT_REC_LEAVE:
         break;
     }
 }
 
 static void
-get_datagram(struct mat_reader *r, struct mat_call *c,
-             uint8_t datagram[MAT_WIRE_DATAGRAM_MAX])
+get_data(struct mat_reader *r, struct mat_call *c,
+         uint8_t datagram[MAT_WIRE_DATAGRAM_MAX])
 {
     c->size = r->left;
     if (c->size > MAT_WIRE_DATAGRAM_MAX) {
@@ -94,7 +101,7 @@ mat_call_read(const struct mat_recorder_entry *entry, struct mat_call *c,
     case MAT_REC_ENDPOINT:
         c->endpoint.addr = mat_get_addr(&r);
         c->endpoint.port = mat_get_u16(&r);
-        get_datagram(&r, c, datagram);
+        get_data(&r, c, datagram);
         break;
     case MAT_REC_PREPARE:
     case MAT_REC_CLAIM:
@@ -119,16 +126,23 @@ mat_call_read(const struct mat_recorder_entry *entry, struct mat_call *c,
         c->addr = mat_get_addr(&r);
         c->flag = mat_get_u8(&r) != 0;
         break;
+    case MAT_REC_JOIN_KEYS:
+    case MAT_REC_REVOKE:
+        get_data(&r, c, datagram);
+        break;
     case MAT_REC_TICK:
     case MAT_REC_WITHDRAW:
     case MAT_REC_RELEASE:
+    case MAT_REC_UNFREEZE:
+    case MAT_REC_LEAVE:
         break;
     case MAT_REC_CREATE:
     case MAT_REC_OUTPUTS:
     default:
         return false;
     }
-    return !r.bad && !r.left;
+    return !r.bad && !r.left && (c->kind != MAT_REC_JOIN_KEYS
+                                 || c->size == JOIN_KEYS_SIZE);
 }
 
 static void
@@ -140,6 +154,16 @@ note(struct mat_recorder *recorder, const struct mat_call *c)
     put_call(&w, c);
     MAT_ASSERT(!w.overflow);
     mat_recorder_note(recorder, c->now_us, c->kind, bytes, w.n);
+}
+
+static void
+set_join_keys(struct mat_gossip *g, const struct mat_call *c)
+{
+    uint8_t keys[2][MAT_SECRET_SIZE];
+
+    MAT_ASSERT(c->size == sizeof keys);
+    memcpy(keys, c->data, sizeof keys);
+    mat_gossip_set_join_keys(g, keys);
 }
 
 static enum mat_gossip_result
@@ -182,6 +206,18 @@ make(struct mat_gossip *g, const struct mat_call *c)
     case MAT_REC_ASK:
         mat_gossip_ask(g, c->now_us, c->zone, &c->addr, c->flag);
         break;
+    case MAT_REC_UNFREEZE:
+        mat_gossip_unfreeze(g, c->now_us, &c->key);
+        break;
+    case MAT_REC_JOIN_KEYS:
+        set_join_keys(g, c);
+        break;
+    case MAT_REC_LEAVE:
+        mat_gossip_leave(g, c->now_us);
+        break;
+    case MAT_REC_REVOKE:
+        return (mat_gossip_revoke(g, c->now_us, c->data, c->size)
+                ? MAT_GOSSIP_OK : MAT_GOSSIP_FORBIDDEN);
     case MAT_REC_CREATE:
     case MAT_REC_OUTPUTS:
         abort();                /* These are not calls. */
@@ -205,7 +241,8 @@ mat_call_name(enum mat_recorder_kind kind)
     static const char *const names[] = {
         "?", "create", "receive", "tick", "prepare", "withdraw", "claim",
         "leaving", "release", "port", "pool", "endpoint", "wall",
-        "accessed", "ask", "outputs"
+        "accessed", "ask", "outputs", "unfreeze", "join-keys", "leave",
+        "revoke"
     };
 
     return kind < sizeof names / sizeof *names ? names[kind] : "?";

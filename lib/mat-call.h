@@ -6,7 +6,8 @@
  *
  * mat_call_make() does what the mat_gossip_*() function of that kind does, and
  * notes it in 'recorder' first, unless that is null.  A caller that makes all
- * its calls this way has a flight recorder. */
+ * its calls this way has a flight recorder.  A revocation that is refused
+ * gives MAT_GOSSIP_FORBIDDEN. */
 
 #include "mat-gossip.h"
 #include "mat-recorder.h"
@@ -14,7 +15,8 @@
 struct mat_call {
     enum mat_recorder_kind kind;
     int64_t now_us;
-    struct mat_key key;         /* PREPARE to PORT: a mat_key_vmn(). */
+    struct mat_key key;         /* PREPARE to PORT, UNFREEZE: a
+                                 * mat_key_vmn(). */
     struct mat_addr addr;       /* MoA, prefix, or address asked for. */
     struct mat_mac mac;
     uint32_t zone;
@@ -22,7 +24,8 @@ struct mat_call {
     bool flag;                  /* leaving, live, present, is_moa. */
     struct mat_endpoint endpoint;       /* RECEIVE: where it came from. */
     int64_t wall_s;
-    uint8_t *data;              /* RECEIVE: the datagram; overwritten. */
+    uint8_t *data;              /* RECEIVE: the datagram; overwritten.
+                                 * REVOKE: the claim.  JOIN_KEYS: both. */
     size_t size;
 };
 
@@ -30,7 +33,7 @@ enum mat_gossip_result mat_call_make(struct mat_gossip *,
                                      struct mat_recorder *,
                                      const struct mat_call *);
 
-/* Reads a recorded call.  'call->data' then points into 'datagram'.  False if
+/* Reads a recorded call.  'call->data' then points to 'datagram'.  False if
  * the entry is not a call or is damaged. */
 bool mat_call_read(const struct mat_recorder_entry *, struct mat_call *call,
                    uint8_t datagram[MAT_WIRE_DATAGRAM_MAX]);

@@ -2,11 +2,16 @@
 /* Correspondents: which hosts have VMNs that now talk with a VMN.
  *
  * The switch marks the mappings that it uses; for each mapping of a remote
- * VMN that was used, its host tells the owner that it is interested, and again
- * before that runs out.  So each owner knows whom a move of its VMN concerns
- * at once.  The list goes with the VMN from owner to owner. */
+ * VMN that was used, its host tells the owner that it is interested, twice
+ * lest the first time was lost, and again before that runs out.  So each owner
+ * knows whom a move of its VMN concerns at once.  The list goes with the VMN from owner to owner. */
 #include "mat-engine.h"
 #include "mat-mem.h"
+
+enum {
+    TOLD_AT_FIRST = 2,          /* Times, as nobody acknowledges it. */
+    TOLD_AGAIN_US = 250000
+};
 
 static struct mat_correspondent *
 find(const struct mat_vmn *vmn, uint64_t host)
@@ -225,11 +230,17 @@ mat_gossip_accessed(struct mat_gossip *g, int64_t now_us, uint32_t zone,
         return;
     }
     interest->until_us = now_us + g->config.tuning.interest_us;
-    if (interest->told == owner->id
-        && now_us - interest->sent_us < g->config.tuning.interest_us / 3) {
+    if (interest->told != owner->id) {
+        interest->told = owner->id;
+        interest->n_told = 0;
+    } else if (now_us - interest->sent_us
+               < (interest->n_told < TOLD_AT_FIRST ? TOLD_AGAIN_US
+                  : g->config.tuning.interest_us / 3)) {
         return;
     }
-    interest->told = owner->id;
+    if (interest->n_told < TOLD_AT_FIRST) {
+        interest->n_told++;
+    }
     interest->sent_us = now_us;
     mat_put_vmn_key(&w, &claim->key);
     mat_post(g, mat_peer_get(g, owner), MAT_MSG_INTEREST, &w, false);

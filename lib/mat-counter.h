@@ -52,6 +52,8 @@
     MAT_COUNTER(LIMIT_HELLO, "hellos: rate exceeded")                       \
     MAT_COUNTER(LIMIT_CATCHUP, "catch-up: rate exceeded")                   \
     MAT_COUNTER(LIMIT_REPLIES, "replies: rate exceeded")                    \
+    MAT_COUNTER(LIMIT_STORM, "storm: claims or repair wait, bytes a second") \
+    MAT_COUNTER(LIMIT_IDLE, "idle: rounds left out, bytes a second")        \
     MAT_COUNTER(LIMIT_DAMPING, "damping: table full")                       \
     MAT_COUNTER(LIMIT_POOLS, "pools: table full")                           \
     MAT_COUNTER(PARCEL_LOST, "parcels given up")                            \

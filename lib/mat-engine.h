@@ -36,6 +36,7 @@ enum mat_timer_kind {
     MAT_TIMER_GHOSTS,
     MAT_TIMER_TOMBSTONES,
     MAT_TIMER_SWEEP,
+    MAT_TIMER_PACE,
     MAT_TIMER_SUSPICION,        /* struct mat_peer */
     MAT_TIMER_PARCEL,           /* struct mat_parcel */
     MAT_TIMER_RELAY,            /* struct mat_relay */
@@ -55,6 +56,9 @@ struct mat_bucket {
 
 bool mat_bucket_take(struct mat_bucket *, uint32_t rate, uint32_t amount,
                      int64_t now_us);
+/* The same, but down below zero if need be. */
+void mat_bucket_charge(struct mat_bucket *, uint32_t rate, size_t amount,
+                       int64_t now_us);
 
 /* mat-member.  There are many of these, so they are small. */
 struct mat_member {
@@ -273,6 +277,7 @@ struct mat_interest {
     struct mat_key key;
     int64_t until_us, sent_us;
     uint64_t told;              /* Owner that was told. */
+    uint8_t n_told;             /* How often. */
 };
 
 struct mat_zone_use {
@@ -343,7 +348,7 @@ struct mat_gossip {
 
     struct mat_prober prober;
     struct mat_sync sync;
-    struct mat_timer join, ghosts, tombstone_timer, sweep;
+    struct mat_timer join, ghosts, tombstone_timer, sweep, pace;
     size_t sweep_cursor;
 
     struct mat_parcel *parcel_free;
@@ -381,6 +386,8 @@ struct mat_gossip {
     size_t n_zones;
 
     struct mat_bucket hello_bucket, reply_bucket, pull_bucket;
+    struct mat_bucket sent_bucket, idle_bucket;
+    size_t n_posted;            /* Bytes that the next flush will send. */
 };
 
 static inline void
@@ -442,6 +449,10 @@ int64_t mat_peer_rto_us(const struct mat_gossip *, const struct mat_peer *);
  * the datagram, 0 if there is no way to send. */
 uint64_t mat_post(struct mat_gossip *, struct mat_peer *, uint8_t type,
                   const struct mat_writer *payload, bool is_urgent);
+/* Whether this host has sent all that it may for now. */
+bool mat_peer_is_spent(struct mat_gossip *);
+/* Whether 'size' bytes may be sent without news; counted if not. */
+bool mat_peer_may_idle(struct mat_gossip *, size_t size);
 void mat_peer_ack(struct mat_gossip *, struct mat_peer *, uint64_t counter);
 void mat_peer_hello(struct mat_gossip *, const struct mat_endpoint *,
                     bool want, int join_key, const struct mat_claim *ghost);

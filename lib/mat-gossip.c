@@ -53,6 +53,8 @@ mat_gossip_tuning_default(struct mat_gossip_tuning *t)
         .replies_s = 2000,
         .hellos_s = 200,
         .pulls_s = 500,
+        .bytes_s = 25 * 1000 * 1000,
+        .idle_bytes_s = 5000,
         .records_max = 2 * 1000 * 1000
     };
 }
@@ -276,6 +278,9 @@ expire(struct mat_gossip *g, struct mat_timer *t)
         break;
     case MAT_TIMER_SWEEP:
         sweep(g);
+        break;
+    case MAT_TIMER_PACE:
+        g->is_dirty = true;
         break;
     case MAT_TIMER_SUSPICION:
         mat_member_suspicion_timer(g, MAT_CONTAINER(t, struct mat_peer,

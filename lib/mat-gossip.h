@@ -65,6 +65,9 @@ struct mat_gossip_tuning {
     uint32_t window;            /* Parcels under way to one peer. */
     uint32_t catchup_bytes_s;   /* What peers that lag may draw from here. */
     uint32_t replies_s, hellos_s, pulls_s;
+    uint32_t bytes_s;           /* Of all that this host sends: in a storm of
+                                 * moves, claims and repair wait. */
+    uint32_t idle_bytes_s;      /* Of what it says without any news. */
     size_t records_max;
 };
 

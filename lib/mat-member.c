@@ -265,6 +265,9 @@ mat_member_send_table(struct mat_gossip *g, struct mat_peer *to)
     size_t n = g->n_members < 144 ? g->n_members : 144;
     size_t at = mat_rng_below(&g->rng, (uint32_t) g->n_members);
 
+    if (!mat_peer_may_idle(g, n * MAT_RUMOR_SIZE)) {
+        return;
+    }
     tell(g, to, g->config.id, g->config.id);
     while (n) {
         struct mat_writer w = { .bytes = bytes, .max = sizeof bytes };

@@ -8,29 +8,65 @@
 #include "mat-engine.h"
 #include "mat-mem.h"
 
-enum { INTRODUCTIONS = 8 };
+enum {
+    INTRODUCTIONS = 8,
+    AGE_MAX_US = 10 * 1000000   /* So that products with rates fit. */
+};
 
-bool
-mat_bucket_take(struct mat_bucket *bucket, uint32_t rate, uint32_t amount,
-                int64_t now_us)
+static void
+refill(struct mat_bucket *bucket, uint32_t rate, int64_t now_us)
 {
     int64_t full = (int64_t) rate * 1000000;
     int64_t age = now_us - bucket->at_us;
 
-    if (!bucket->at_us || age > 1000000) {
+    if (!bucket->at_us) {
         bucket->level_micro = full;
     } else {
-        bucket->level_micro += age * rate;
+        bucket->level_micro += (age < AGE_MAX_US ? age : AGE_MAX_US) * rate;
         if (bucket->level_micro > full) {
             bucket->level_micro = full;
         }
     }
     bucket->at_us = now_us;
+}
+
+bool
+mat_bucket_take(struct mat_bucket *bucket, uint32_t rate, uint32_t amount,
+                int64_t now_us)
+{
+    refill(bucket, rate, now_us);
     if (bucket->level_micro < (int64_t) amount * 1000000) {
         return false;
     }
     bucket->level_micro -= (int64_t) amount * 1000000;
     return true;
+}
+
+void
+mat_bucket_charge(struct mat_bucket *bucket, uint32_t rate, size_t amount,
+                  int64_t now_us)
+{
+    refill(bucket, rate, now_us);
+    bucket->level_micro -= (int64_t) amount * 1000000;
+}
+
+bool
+mat_peer_is_spent(struct mat_gossip *g)
+{
+    refill(&g->sent_bucket, g->config.tuning.bytes_s, g->now_us);
+    return g->sent_bucket.level_micro < (int64_t) g->n_posted * 1000000;
+}
+
+bool
+mat_peer_may_idle(struct mat_gossip *g, size_t size)
+{
+    bool may = mat_bucket_take(&g->idle_bucket, g->config.tuning.idle_bytes_s,
+                               (uint32_t) size, g->now_us);
+
+    if (!may) {
+        mat_count(g, MAT_C_LIMIT_IDLE);
+    }
+    return may;
 }
 
 struct mat_peer *
@@ -231,6 +267,7 @@ mat_post(struct mat_gossip *g, struct mat_peer *peer, uint8_t type,
     put_message(&w, type, payload);
     open->n = w.n;
     open->is_urgent |= is_urgent;
+    g->n_posted += size;
     g->is_dirty = true;
     return open->counter;
 }
@@ -291,6 +328,8 @@ send(struct mat_gossip *g, const struct mat_endpoint *to,
     out.bytes = copy;
     mat_count(g, MAT_C_SENT);
     g->counters[MAT_C_SENT_BYTES] += size;
+    mat_bucket_charge(&g->sent_bucket, g->config.tuning.bytes_s,
+                      size + MAT_WIRE_IP_UDP, g->now_us);
     mat_output_event(g, &out);
 }
 
@@ -351,6 +390,7 @@ mat_peer_flush(struct mat_gossip *g)
             close_datagram(g, open);
         }
     }
+    g->n_posted = 0;
 }
 
 /* Says who and where this host is, sealed by the first or second join key.

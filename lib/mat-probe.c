@@ -13,6 +13,11 @@
 #include "mat-engine.h"
 #include "mat-mem.h"
 
+enum {
+    PROBE_SIZE = MAT_WIRE_IP_UDP + MAT_WIRE_HEAD_SIZE + MAT_WIRE_TAG_SIZE
+                 + MAT_WIRE_MESSAGE_HEAD + 4
+};
+
 static int64_t
 stretched(const struct mat_gossip *g, int64_t us)
 {
@@ -115,6 +120,8 @@ start_period(struct mat_gossip *g)
     p->nonce = ++g->next_nonce ? g->next_nonce : ++g->next_nonce;
     p->sent_us = g->now_us;
     p->n_helpers = p->n_nacks = 0;
+    mat_bucket_charge(&g->idle_bucket, g->config.tuning.idle_bytes_s,
+                      PROBE_SIZE, g->now_us);
     send_probe(g, m, p->nonce);
     mat_timer_set(g, &p->timeout, MAT_TIMER_PROBE_TIMEOUT,
                   stretched(g, g->config.tuning.probe_timeout_us));
@@ -146,8 +153,11 @@ knock(struct mat_gossip *g)
 {
     mat_timer_set(g, &g->prober.dead, MAT_TIMER_PROBE_DEAD,
                   g->config.tuning.probe_dead_us);
-    for (int tries = 0; g->n_in_state[MAT_MEMBER_DEAD] && tries < 64;
-         tries++) {
+    if (!g->n_in_state[MAT_MEMBER_DEAD]
+        || !mat_peer_may_idle(g, PROBE_SIZE)) {
+        return;
+    }
+    for (int tries = 0; tries < 64; tries++) {
         struct mat_member *m = g->members[mat_rng_below(
             &g->rng, (uint32_t) g->n_members)];
 

@@ -10,6 +10,7 @@
 
 enum {
     DEAD_TRIES = 2,             /* For a peer that is thought to be dead. */
+    PACE_US = 5000,             /* Until a storm goes on. */
     PARCEL_CLAIMS_BYTES = MAT_WIRE_CLAIMS_MAX
 };
 
@@ -244,14 +245,22 @@ send_parcel(struct mat_gossip *g, struct mat_parcel *parcel)
     mat_timer_set(g, &parcel->timer, MAT_TIMER_PARCEL, rto);
 }
 
-static void
+static bool
+has_work(const struct mat_gossip *g, const struct mat_peer *peer)
+{
+    return peer->queued.first && peer->n_flying < g->config.tuning.window;
+}
+
+/* Sends what the window and the host's rate allow.  True if it must go on
+ * later. */
+static bool
 pump(struct mat_gossip *g, struct mat_peer *peer)
 {
     if (peer->filling) {
         append(&peer->queued, peer->filling);
         peer->filling = NULL;
     }
-    while (peer->queued.first && peer->n_flying < g->config.tuning.window) {
+    while (has_work(g, peer) && !mat_peer_is_spent(g)) {
         struct mat_parcel *parcel = peer->queued.first;
 
         unlink_parcel(&peer->queued, parcel);
@@ -259,6 +268,7 @@ pump(struct mat_gossip *g, struct mat_peer *peer)
         peer->n_flying++;
         send_parcel(g, parcel);
     }
+    return has_work(g, peer);
 }
 
 void
@@ -267,9 +277,13 @@ mat_push_flush(struct mat_gossip *g)
     while (g->busy) {
         struct mat_peer *peer = g->busy;
 
+        if (pump(g, peer)) {
+            mat_count(g, MAT_C_LIMIT_STORM);
+            mat_timer_set(g, &g->pace, MAT_TIMER_PACE, PACE_US);
+            break;
+        }
         g->busy = peer->next_busy;
         peer->is_busy = false;
-        pump(g, peer);
     }
     if (g->push_is_done) {
         report_done(g);

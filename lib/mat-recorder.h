@@ -36,8 +36,12 @@ enum mat_recorder_kind {
     MAT_REC_WALL,               /* Seconds (8). */
     MAT_REC_ACCESSED,           /* Zone (4), address, 0 (1). */
     MAT_REC_ASK,                /* Zone (4), address, flag (1). */
-    MAT_REC_OUTPUTS             /* Drained.  Number (8) and hash (8) of all
+    MAT_REC_OUTPUTS,            /* Drained.  Number (8) and hash (8) of all
                                  * outputs so far. */
+    MAT_REC_UNFREEZE,           /* Key. */
+    MAT_REC_JOIN_KEYS,          /* Both (64): keep recordings as secret. */
+    MAT_REC_LEAVE,
+    MAT_REC_REVOKE              /* The claim. */
 };
 
 struct mat_recorder;

@@ -18,6 +18,8 @@
 
 enum {
     ROOT_ZONES_MAX = 64,
+    ROOT_SIZE = MAT_WIRE_IP_UDP + MAT_WIRE_HEAD_SIZE + MAT_WIRE_TAG_SIZE
+                + MAT_WIRE_MESSAGE_HEAD + 8 + 16,       /* Without zones. */
     SUMS_PER_ROOT_MAX = 4,
     LEAF_BITS_MAX = 24,
     LEAF_TRIES = 5,
@@ -83,7 +85,8 @@ mat_sync_timer(struct mat_gossip *g)
         zone = zone_at(g, mat_rng_below(&g->rng, (uint32_t) n));
     }
     m = mat_member_random(g, zone, 0);
-    if (m) {
+    n = n < ROOT_ZONES_MAX ? n : ROOT_ZONES_MAX;
+    if (m && mat_peer_may_idle(g, ROOT_SIZE + 16 * n)) {
         mat_sync_with(g, mat_peer_get(g, m));
     }
 }
@@ -101,6 +104,22 @@ mat_sync_soon(struct mat_gossip *g)
     mat_timer_set(g, &g->sync.timer, MAT_TIMER_SYNC, 20000);
 }
 
+/* Whether 'size' bytes may be given to a peer that lags. */
+static bool
+may_give(struct mat_gossip *g, size_t size)
+{
+    if (mat_peer_is_spent(g)) {
+        mat_count(g, MAT_C_LIMIT_STORM);
+        return false;
+    }
+    if (!mat_bucket_take(&g->sync.catchup, g->config.tuning.catchup_bytes_s,
+                         (uint32_t) size, g->now_us)) {
+        mat_count(g, MAT_C_LIMIT_CATCHUP);
+        return false;
+    }
+    return true;
+}
+
 static bool
 is_here(const struct mat_gossip *g, uint32_t zone)
 {
@@ -114,9 +133,7 @@ send_sums(struct mat_gossip *g, struct mat_peer *to, uint32_t zone)
     uint8_t bytes[8 + 4 * MAT_STORE_SUMS];
     struct mat_writer w = { .bytes = bytes, .max = sizeof bytes };
 
-    if (!mat_bucket_take(&g->sync.catchup, g->config.tuning.catchup_bytes_s,
-                         sizeof bytes, g->now_us)) {
-        mat_count(g, MAT_C_LIMIT_CATCHUP);
+    if (!may_give(g, sizeof bytes)) {
         return;
     }
     mat_put_u32(&w, zone);
@@ -409,9 +426,7 @@ receive_leaf(struct mat_gossip *g, struct mat_peer *from,
     if (n_claims > LEAF_SCAN_MAX) {
         n_claims = LEAF_SCAN_MAX;   /* The next round gives the others. */
     }
-    if (!mat_bucket_take(&g->sync.catchup, g->config.tuning.catchup_bytes_s,
-                         (uint32_t) n_claims * CLAIM_COST, g->now_us)) {
-        mat_count(g, MAT_C_LIMIT_CATCHUP);
+    if (!may_give(g, n_claims * CLAIM_COST)) {
         return;
     }
     answer_leaf(g, from, bits, entries, n_entries, claims, n_claims);
@@ -457,9 +472,7 @@ receive_need(struct mat_gossip *g, struct mat_peer *from,
             claims[n++] = c;
         }
     }
-    if (!mat_bucket_take(&g->sync.catchup, g->config.tuning.catchup_bytes_s,
-                         (uint32_t) n * CLAIM_COST, g->now_us)) {
-        mat_count(g, MAT_C_LIMIT_CATCHUP);
+    if (!may_give(g, n * CLAIM_COST)) {
         return;
     }
     mat_reply_claims(g, from, claims, n, false);

@@ -67,6 +67,7 @@ enum {
     MAT_WIRE_TAG_SIZE = 16,
     MAT_WIRE_BODY_MAX = (MAT_WIRE_DATAGRAM_MAX - MAT_WIRE_HEAD_SIZE
                          - 8 - MAT_WIRE_TAG_SIZE),
+    MAT_WIRE_IP_UDP = 48,       /* Around a datagram, with IPv6. */
     MAT_WIRE_MESSAGE_HEAD = 3,
     MAT_WIRE_CLAIMS_HEAD = 21,
     /* What claims may take of a datagram. */

@@ -27,9 +27,11 @@ tests_sim_sim_SOURCES = tests/sim/sim-main.c
 tests_sim_sim_LDADD = $(SIM_LIBS)
 
 unit_tests += \
+	tests/sim/test-sim-bounds \
 	tests/sim/test-sim-members \
 	tests/sim/test-sim-moves \
 	tests/sim/test-sim-security
+tests_sim_test_sim_bounds_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_members_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_moves_LDADD = $(SIM_LIBS)
 tests_sim_test_sim_security_LDADD = $(SIM_LIBS)
@@ -48,8 +50,9 @@ replay: tests/sim/sim
 
 # Not in "make check", for it takes minutes.  MUTANTS='name' for some.
 .PHONY: check-mutants
-check-mutants: tests/sim/sim tests/sim/test-sim-members \
-		tests/sim/test-sim-moves tests/sim/test-sim-security \
+check-mutants: tests/sim/sim tests/sim/test-sim-bounds \
+		tests/sim/test-sim-members tests/sim/test-sim-moves \
+		tests/sim/test-sim-security \
 		tests/unit/test-mat-security tests/unit/test-mat-store
 	CC='$(CC)' $(PYTHON3) -B $(srcdir)/tests/sim/mutants.py $(srcdir) . \
 		$(if $(MUTANTS),'$(MUTANTS)')

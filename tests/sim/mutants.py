@@ -157,6 +157,17 @@ MUTANTS = [
      "MAT_SIGNATURE_SIZE);\n"),
     ("what is asked for is not expected", "lib/mat-sync.c",
      "    if (need.n / 8 << bits > MAT_MANY_CLAIMS) {", "    if (false) {"),
+    ("storms are not paced", "lib/mat-push.c",
+     "has_work(g, peer) && !mat_peer_is_spent(g)", "has_work(g, peer)"),
+    ("idle rounds have no limit", "lib/mat-sync.c",
+     "if (m && mat_peer_may_idle(g, ROOT_SIZE + 16 * n)) {", "if (m) {"),
+    ("an interest is told once", "lib/mat-correspond.c",
+     "(interest->n_told < TOLD_AT_FIRST ? TOLD_AGAIN_US",
+     "(false ? TOLD_AGAIN_US"),
+    ("a revocation is not recorded", "lib/mat-call.c",
+     "        mat_put_bytes(w, c->data, c->size);\n"
+     "        break;\n    case MAT_REC_CREATE:",
+     "        break;\n    case MAT_REC_CREATE:"),
     ("MoAs are reused at once", "tests/sim/sim-host.c",
      "QUARANTINE_S = 90", "QUARANTINE_S = 0"),
 ]
@@ -165,6 +176,7 @@ MUTANTS = [
 TESTS = [
     ["tests/unit/test-mat-store"],
     ["tests/unit/test_mat_security-test-mat-security"],
+    ["tests/sim/test-sim-bounds"],
     ["tests/sim/test-sim-moves"],
     ["tests/sim/test-sim-members"],
     ["tests/sim/test-sim-security"],

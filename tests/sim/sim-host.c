@@ -120,12 +120,13 @@ void
 sim_init(struct sim *s, uint64_t seed, int n_hosts, int n_vms)
 {
     bool real_crypto = s->real_crypto, verbose = s->verbose;
-    bool one_zone = s->one_zone;
+    bool one_zone = s->one_zone, no_pools = s->no_pools;
     const char *replay = s->replay;
 
     memset(s, 0, sizeof *s);
     s->real_crypto = real_crypto;
     s->one_zone = one_zone;
+    s->no_pools = no_pools;
     s->verbose = verbose;
     s->replay = replay;
     s->seed = seed;
@@ -270,7 +271,9 @@ sim_host_start(struct sim *s, int index)
     }
     sim_trace(s, "h%d starts, generation %" PRIu32, index,
               host->disk_generation);
-    sim_call(s, host, &pool);
+    if (!s->no_pools) {
+        sim_call(s, host, &pool);
+    }
     find_vms_again(s, (uint64_t) index, host->disk_generation);
 }
 

@@ -389,21 +389,6 @@ make_rogue(struct sim *s)
     sim_host_certify(s, rogue, true, 1);
 }
 
-static void
-write_recording(const struct mat_recorder *rec, const char *name)
-{
-    size_t size = mat_recorder_size(rec);
-    uint8_t *bytes = mat_xmalloc(size);
-    FILE *file = fopen(name, "wb");
-
-    mat_recorder_write(rec, bytes);
-    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file)) {
-        perror(name);
-        exit(1);
-    }
-    free(bytes);
-}
-
 void
 sim_random_run(uint64_t seed, int n_hosts, bool real_crypto, bool verbose,
                const char *record_file)
@@ -435,7 +420,7 @@ sim_random_run(uint64_t seed, int n_hosts, bool real_crypto, bool verbose,
     calm_down(&s);
     sim_settle(&s, 90 * SIM_S);
     if (record_file) {
-        write_recording(s.hosts[1].recorder, record_file);
+        sim_record_write(s.hosts[1].recorder, record_file);
     }
     sim_destroy(&s);
 }

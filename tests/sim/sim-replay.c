@@ -2,6 +2,7 @@
 /* Replay of a flight recording: the same inputs to a fresh engine must give
  * the same outputs, byte for byte. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "mat-mem.h"
 #include "sim.h"
@@ -105,6 +106,21 @@ sim_record_drained(struct mat_recorder *rec, int64_t now_us)
     MAT_ASSERT(rec == outputs_of);
     put_outputs(bytes, &recorded_outputs);
     mat_recorder_note(rec, now_us, MAT_REC_OUTPUTS, bytes, sizeof bytes);
+}
+
+void
+sim_record_write(const struct mat_recorder *rec, const char *name)
+{
+    size_t size = mat_recorder_size(rec);
+    uint8_t *bytes = mat_xmalloc(size);
+    FILE *file = fopen(name, "wb");
+
+    mat_recorder_write(rec, bytes);
+    if (!file || fwrite(bytes, 1, size, file) != size || fclose(file)) {
+        perror(name);
+        exit(1);
+    }
+    free(bytes);
 }
 
 struct player {

@@ -40,6 +40,27 @@ all_talk_with(struct sim *s, int vm)
     sim_run(s, 100 * SIM_MS);
 }
 
+/* All VMs of a zone come up on one host, in one event. */
+void
+evacuate_to(struct sim *s, int host, uint32_t zone)
+{
+    for (int i = 0; i < s->n_vms; i++) {
+        struct sim_vm *vm = &s->vms[i];
+        struct mat_call call = { .kind = MAT_REC_PORT, .key = vm->key };
+
+        if (vm->key.zone != zone || vm->host == host) {
+            continue;
+        }
+        sim_call(s, &s->hosts[vm->host], &call);
+        vm->may_claim[host / 64] |= UINT64_C(1) << host % 64;
+        vm->host = vm->port_host = host;
+        vm->moa = sim_take_moa(s, &s->hosts[host]);
+        mat_gossip_claim(s->hosts[host].engine, s->now_us, &vm->key,
+                         &vm->moa, &vm->mac);
+    }
+    sim_host_drain(s, &s->hosts[host]);
+}
+
 /* The time since 'start' at which 'line' stands in the trace, or -1. */
 static int64_t
 heard_at(struct sim *s, int64_t start, const char *line)

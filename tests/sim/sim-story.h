@@ -17,6 +17,8 @@ void given_cluster(struct sim *s, int n_hosts, int n_vms);
 /* From now on news goes by the tree, even in a small cluster. */
 void without_direct_spread(struct sim *s);
 void all_talk_with(struct sim *s, int vm);
+/* All VMs of a zone come up on one host, in one event. */
+void evacuate_to(struct sim *s, int host, uint32_t zone);
 void expect_at(struct sim *s, int64_t start, const char *line, int64_t at_us);
 void expect_by(struct sim *s, int64_t start, const char *line, int64_t by_us);
 void expect_never(struct sim *s, const char *line);

@@ -139,6 +139,7 @@ struct sim {
     struct mat_gossip_tuning tuning;
     bool real_crypto;
     bool one_zone;              /* Instead of two with the same HoAs. */
+    bool no_pools;              /* Hosts do not announce theirs. */
     bool verbose;
     int64_t wall_s;
     struct sim_host *hosts;
@@ -159,8 +160,8 @@ struct sim {
     const char *replay;         /* Command that repeats this run. */
 };
 
-/* The world.  Keeps the switches that are set: real_crypto, one_zone, verbose,
- * replay. */
+/* The world.  Keeps the switches that are set: real_crypto, one_zone,
+ * no_pools, verbose, replay. */
 void sim_init(struct sim *, uint64_t seed, int n_hosts, int n_vms);
 void sim_destroy(struct sim *);
 void sim_trace(struct sim *, const char *format, ...)
@@ -237,6 +238,7 @@ void sim_record_create(struct mat_recorder *,
                        const struct sim_identity *, int64_t now_us);
 void sim_record_output(struct mat_recorder *, const struct mat_output *);
 void sim_record_drained(struct mat_recorder *, int64_t now_us);
+void sim_record_write(const struct mat_recorder *, const char *file);
 int sim_replay(const char *file, bool list);
 
 #endif /* sim.h */
