@@ -4,7 +4,8 @@
  * The switch marks the mappings that it uses; for each mapping of a remote
  * VMN that was used, its host tells the owner that it is interested, twice
  * lest the first time was lost, and again before that runs out.  So each owner
- * knows whom a move of its VMN concerns at once.  The list goes with the VMN from owner to owner. */
+ * knows whom a move of its VMN concerns at once.  The list goes with the VMN
+ * from owner to owner. */
 #include "mat-engine.h"
 #include "mat-mem.h"
 
