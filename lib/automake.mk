@@ -46,6 +46,7 @@ lib_libmat_a_SOURCES = \
 	lib/mat-switch.c \
 	lib/mat-switch.h \
 	lib/mat-table-config.c \
+	lib/mat-table-hops.c \
 	lib/mat-table-impl.h \
 	lib/mat-table-pools.c \
 	lib/mat-table-read.h \

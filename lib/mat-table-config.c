@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* Ports, VMNs, next hops and zones of the table.  What readers see of them is
+/* Ports, VMNs and zones of the table.  What readers see of them is
  * never edited but replaced by a new copy, with two exceptions: the members of
  * struct mat_vmn that its comments call atomic. */
 
@@ -29,11 +29,12 @@ mat_table_config_init__(struct mat_table *table)
     table->pools = mat_table_alloc__(table, sizeof *table->pools);
     w->free_vmns = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->free_vmns);
     w->retired_vmns = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->retired_vmns);
+    w->macs = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->macs);
     w->hop_refs = calloc(MAT_TABLE_NEXTHOPS_MAX, sizeof *w->hop_refs);
     w->ports = calloc(MAT_TABLE_PORTS_MAX, sizeof *w->ports);
     return (table->vmns && table->hops && table->ports && table->zones
-            && table->pools && w->free_vmns && w->retired_vmns && w->hop_refs
-            && w->ports);
+            && table->pools && w->free_vmns && w->retired_vmns && w->macs
+            && w->hop_refs && w->ports);
 }
 
 void
@@ -62,12 +63,13 @@ mat_table_config_destroy__(struct mat_table *table)
                      MAT_TABLE_ODP_PORTS_MAX * sizeof *table->ports);
     free(w->free_vmns);
     free(w->retired_vmns);
+    free(w->macs);
     free(w->hop_refs);
     free(w->ports);
 }
 
-static bool
-mtu_ok(uint16_t mtu)
+bool
+mat_table_mtu_ok__(uint16_t mtu)
 {
     return !mtu || mtu >= MAT_MTU_MIN;
 }
@@ -236,6 +238,24 @@ publish_port(struct mat_table *table, const struct port_slot *port)
     return true;
 }
 
+uint16_t
+mat_table_uplink_mtu__(const struct mat_table *table)
+{
+    const struct mat_table_writer *w = table->writer;
+    uint16_t mtu = UINT16_MAX;
+
+    for (size_t i = 0, n = 0; n < w->n_ports && i < MAT_TABLE_PORTS_MAX; i++) {
+        const struct port_slot *port = &w->ports[i];
+
+        n += port->name[0] != '\0';
+        if (port->name[0] && port->role == MAT_PORT_UPLINK && port_mtu(port)
+            && port_mtu(port) < mtu) {
+            mtu = port_mtu(port);
+        }
+    }
+    return mtu;
+}
+
 enum mat_table_error
 mat_table_put_port(struct mat_table *table, const struct mat_port *conf)
 {
@@ -246,7 +266,7 @@ mat_table_put_port(struct mat_table *table, const struct mat_port *conf)
         return MAT_TABLE_BAD_PORT;
     } else if (mat_mac_is_multicast(&conf->mac)) {
         return MAT_TABLE_BAD_MAC;
-    } else if (!mtu_ok(conf->mtu)) {
+    } else if (!mat_table_mtu_ok__(conf->mtu)) {
         return MAT_TABLE_BAD_MTU;
     }
     port = get_port(table, conf->name);
@@ -264,6 +284,9 @@ mat_table_put_port(struct mat_table *table, const struct mat_port *conf)
         *port = old;
         put_port(table, port);
         return MAT_TABLE_NO_MEMORY;
+    }
+    if (port->role == MAT_PORT_UPLINK || old.role == MAT_PORT_UPLINK) {
+        mat_table_uplinks_changed__(table);
     }
     return MAT_TABLE_OK;
 }
@@ -286,6 +309,7 @@ mat_table_remove_port(struct mat_table *table, const char *name)
     port->mtu = 0;
     publish_port(table, port);
     put_port(table, port);
+    mat_table_uplinks_changed__(table);
     return MAT_TABLE_OK;
 }
 
@@ -312,6 +336,9 @@ mat_table_port_attached(struct mat_table *table, const char *name,
         port->device_mac = *mac;
         port->device_mtu = mtu;
         publish_port(table, port);
+        if (port->role == MAT_PORT_UPLINK) {
+            mat_table_uplinks_changed__(table);
+        }
     }
 }
 
@@ -342,9 +369,11 @@ mat_table_next_port(const struct mat_table *table, uint64_t *cursor,
         if (port->name[0]) {
             memcpy(conf->name, port->name, sizeof conf->name);
             conf->role = port->role;
-            conf->mac = port_mac(port);
-            conf->mtu = port_mtu(port);
+            conf->mac = port->mac;
+            conf->mtu = port->mtu;
             conf->odp_port = port->odp_port;
+            conf->used_mac = port_mac(port);
+            conf->used_mtu = port_mtu(port);
             ++*cursor;
             return true;
         }
@@ -381,6 +410,17 @@ set_on_link(const struct mat_table *table, struct mat_vmn *vmn)
     __atomic_store_n(&vmn->mask6[1], words[1], __ATOMIC_RELAXED);
 }
 
+static bool
+is_listed(const struct port_slot *port, uint16_t index)
+{
+    for (uint16_t i = 0; i < port->n_listed; i++) {
+        if (port->listed[i].index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Adds a VMN to the list of its port, if there is room, or takes it out. */
 static void
 list_vmn(struct mat_table *table, struct port_slot *port, uint16_t index,
@@ -397,12 +437,37 @@ list_vmn(struct mat_table *table, struct port_slot *port, uint16_t index,
     }
 }
 
+/* Lists one of the VMNs on 'port' that had no place in the list so far. */
+static void
+list_another(struct mat_table *table, struct port_slot *port)
+{
+    struct mat_table_writer *w = table->writer;
+    uint16_t slot = port_index(table, port);
+
+    for (uint16_t i = 0; i < w->n_vmns_touched; i++) {
+        const struct mat_vmn *vmn = &table->vmns[i];
+
+        if (vmn->port == slot && !is_listed(port, i)) {
+            port->listed[port->n_listed++] = (struct mat_port_vmn) {
+                .mac = w->macs[i],
+                .index = i,
+                .zone = vmn->zone,
+                .hoa = vmn->hoa,
+            };
+            return;
+        }
+    }
+}
+
 static void
 unlist_vmn(struct mat_table *table, struct port_slot *port, uint16_t index)
 {
     for (uint16_t i = 0; i < port->n_listed; i++) {
         if (port->listed[i].index == index) {
             port->listed[i] = port->listed[--port->n_listed];
+            if (port->n_vmns > port->n_listed) {
+                list_another(table, port);
+            }
             publish_view(table, port);
             return;
         }
@@ -436,6 +501,7 @@ mat_table_vmn_acquire__(struct mat_table *table, const struct mat_entry *e,
     vmn->port = port_index(table, port);
     vmn->zone = e->zone;
     vmn->hoa = e->hoa;
+    w->macs[*index] = e->mac;
     __atomic_store_n(&vmn->mtu, vmn_mtu(port), __ATOMIC_RELAXED);
     __atomic_store_n(&vmn->odp_port, port->odp_port, __ATOMIC_RELAXED);
     set_on_link(table, vmn);
@@ -458,85 +524,6 @@ mat_table_vmn_release__(struct mat_table *table, uint16_t index)
     }
     unlist_vmn(table, port, index);
     put_port(table, port);
-}
-
-/* Next hops. */
-
-void
-mat_table_hop_ref__(struct mat_table *table, uint16_t id)
-{
-    table->writer->hop_refs[id]++;
-}
-
-void
-mat_table_hop_unref__(struct mat_table *table, uint16_t id)
-{
-    table->writer->hop_refs[id]--;
-}
-
-enum mat_table_error
-mat_table_put_nexthop(struct mat_table *table, const struct mat_nexthop *nh)
-{
-    const struct mat_hop *old;
-    struct mat_hop *hop;
-
-    if (nh->id >= MAT_TABLE_NEXTHOPS_MAX) {
-        return MAT_TABLE_BAD_NEXTHOP;
-    } else if (mat_mac_is_zero(&nh->dst) || mat_mac_is_multicast(&nh->dst)
-               || mat_mac_is_zero(&nh->src)
-               || mat_mac_is_multicast(&nh->src)) {
-        return MAT_TABLE_BAD_MAC;
-    } else if (!mtu_ok(nh->mtu)) {
-        return MAT_TABLE_BAD_MTU;
-    }
-    hop = mat_table_alloc__(table, sizeof *hop);
-    if (!hop) {
-        return MAT_TABLE_NO_MEMORY;
-    }
-    memcpy(&hop->eth[0], nh->dst.ea, 6);
-    memcpy(&hop->eth[6], nh->src.ea, 6);
-    hop->mtu = nh->mtu ? nh->mtu : UINT16_MAX;
-    old = table->hops[nh->id];
-    __atomic_store_n(&table->hops[nh->id], hop, __ATOMIC_RELEASE);
-    mat_table_retire__(table, old, sizeof *old);
-    table->writer->n_hops += !old;
-    return MAT_TABLE_OK;
-}
-
-enum mat_table_error
-mat_table_remove_nexthop(struct mat_table *table, uint16_t id)
-{
-    const struct mat_hop *old;
-
-    old = id < MAT_TABLE_NEXTHOPS_MAX ? table->hops[id] : NULL;
-    if (!old) {
-        return MAT_TABLE_NOT_FOUND;
-    } else if (table->writer->hop_refs[id]) {
-        return MAT_TABLE_IN_USE;
-    }
-    __atomic_store_n(&table->hops[id], NULL, __ATOMIC_RELEASE);
-    mat_table_retire__(table, old, sizeof *old);
-    table->writer->n_hops--;
-    return MAT_TABLE_OK;
-}
-
-bool
-mat_table_next_nexthop(const struct mat_table *table, uint64_t *cursor,
-                       struct mat_nexthop *nh)
-{
-    for (; *cursor < MAT_TABLE_NEXTHOPS_MAX; ++*cursor) {
-        const struct mat_hop *hop = table->hops[*cursor];
-
-        if (hop) {
-            nh->id = (uint16_t) *cursor;
-            memcpy(nh->dst.ea, &hop->eth[0], 6);
-            memcpy(nh->src.ea, &hop->eth[6], 6);
-            nh->mtu = hop->mtu == UINT16_MAX ? 0 : hop->mtu;
-            ++*cursor;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Zones. */

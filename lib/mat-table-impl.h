@@ -2,8 +2,9 @@
 #ifndef MAT_TABLE_IMPL_H
 #define MAT_TABLE_IMPL_H 1
 
-/* The writer's side of the table, shared by mat-table.c (mappings) and
- * mat-table-config.c (ports, next hops, zones, pools).  For nobody else. */
+/* The writer's side of the table, shared by mat-table.c (mappings),
+ * mat-table-config.c (ports, zones), mat-table-hops.c and mat-table-pools.c.
+ * For nobody else. */
 
 #include "mat-table-read.h"
 
@@ -42,6 +43,9 @@ struct mat_table_writer {
     size_t n_free_vmns, n_retired_vmns;
     size_t n_vmns_touched;      /* Those above were never used. */
 
+    struct mat_mac *macs;       /* Of the VMNs. */
+
+    uint16_t uplink_mtu;        /* Known to the next hops; 0: none yet. */
     uint32_t *hop_refs;
     size_t n_hops;
 
@@ -72,6 +76,12 @@ enum mat_table_error mat_table_vmn_acquire__(struct mat_table *,
                                              const struct mat_entry *,
                                              uint16_t *index);
 void mat_table_vmn_release__(struct mat_table *, uint16_t index);
+
+/* The smallest MTU of an uplink; UINT16_MAX if none is known.  Next hops are
+ * limited by it, and have to hear of changes. */
+uint16_t mat_table_uplink_mtu__(const struct mat_table *);
+void mat_table_uplinks_changed__(struct mat_table *);
+bool mat_table_mtu_ok__(uint16_t mtu);
 
 /* Next hops in use. */
 void mat_table_hop_ref__(struct mat_table *, uint16_t id);

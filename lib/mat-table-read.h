@@ -49,7 +49,9 @@ struct mat_vmn {
 /* A next hop as the data path wants it. */
 struct mat_hop {
     uint8_t eth[12];            /* Destination and source MAC. */
-    uint16_t mtu;               /* UINT16_MAX if it is not limited. */
+    uint16_t mtu;               /* Of path and uplink; UINT16_MAX if it is not
+                                 * limited. */
+    uint16_t conf_mtu;          /* Writer's: of the path, or 0. */
 };
 
 /* A HoA of a VMN on a port, for those who know only its MAC. */

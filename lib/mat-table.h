@@ -116,13 +116,15 @@ struct mat_port {
                                  * means the device's own. */
     uint16_t mtu;               /* Largest IP packet; 0: the device's own. */
     uint32_t odp_port;          /* Out: MAT_TABLE_NO_PORT while absent. */
+    struct mat_mac used_mac;    /* Out: 'mac', or the device's. */
+    uint16_t used_mtu;          /* Out: 'mtu', or the device's. */
 };
 
 struct mat_nexthop {
     uint16_t id;
     struct mat_mac src;         /* The uplink's. */
     struct mat_mac dst;         /* The router's or the peer's. */
-    uint16_t mtu;               /* Of the path; 0: not limited here. */
+    uint16_t mtu;               /* Of the path; 0: that of the uplink. */
 };
 
 struct mat_subnet {

@@ -253,6 +253,13 @@ port_text(struct mat_text *text, const struct mat_port *port)
     } else {
         mat_text_literal(text, "#");
         mat_text_number(text, "odp_port", port->odp_port);
+        if (mat_mac_is_zero(&port->mac)
+            && !mat_mac_is_zero(&port->used_mac)) {
+            mat_text_mac(text, "used_mac", &port->used_mac);
+        }
+        if (!port->mtu && port->used_mtu) {
+            mat_text_number(text, "used_mtu", port->used_mtu);
+        }
     }
 }
 

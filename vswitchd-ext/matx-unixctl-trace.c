@@ -136,10 +136,10 @@ find_sender(struct question *q, char error[static MAT_PARSE_ERROR_MAX])
     q->in_port = port.odp_port;
     q->in = port.role == MAT_PORT_UPLINK;
     if (q->in) {
-        q->eth_dst = port.mac;
+        q->eth_dst = port.used_mac;
         return true;
     }
-    q->eth_src = is_vmn ? src.mac : port.mac;
+    q->eth_src = is_vmn ? src.mac : port.used_mac;
     q->eth_dst = (is_on_link(q)
                   && mat_table_get_live(matx_table, q->zone, &q->dst, &dst)
                   ? dst.mac : gateway);

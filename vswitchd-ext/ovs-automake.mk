@@ -43,6 +43,7 @@ lib_libopenvswitch_la_SOURCES += \
 	mat/mat-switch.c \
 	mat/mat-switch.h \
 	mat/mat-table-config.c \
+	mat/mat-table-hops.c \
 	mat/mat-table-impl.h \
 	mat/mat-table-pools.c \
 	mat/mat-table-read.h \

@@ -380,6 +380,103 @@ nexthops_in_use_stay(void **state)
     end(table);
 }
 
+/* A packet that the uplink cannot take is told of, not lost. */
+static void
+nexthops_take_what_uplinks_take(void **state)
+{
+    struct mat_port up = { .name = "eth0", .role = MAT_PORT_UPLINK };
+    struct mat_mac device = mac("02:bb:00:00:00:01");
+    struct mat_table *table = new_table();
+    struct mat_nexthop nh = hop1;
+    uint64_t cursor = 0;
+
+    (void) state;
+    nh.id = 2;
+    nh.mtu = 0;
+    assert_int_equal(mat_table_put_nexthop(table, &nh), MAT_TABLE_OK);
+    assert_int_equal(table->hops[1]->mtu, 1500);
+    assert_int_equal(table->hops[2]->mtu, UINT16_MAX);
+
+    assert_int_equal(mat_table_put_port(table, &up), MAT_TABLE_OK);
+    assert_int_equal(table->hops[2]->mtu, UINT16_MAX);
+    mat_table_port_attached(table, "eth0", 1, &device, 9000);
+    assert_int_equal(table->hops[1]->mtu, 1500);
+    assert_int_equal(table->hops[2]->mtu, 9000);
+    mat_table_port_attached(table, "eth0", 1, &device, 1400);
+    assert_int_equal(table->hops[1]->mtu, 1400);
+    assert_int_equal(table->hops[2]->mtu, 1400);
+    nh.id = 3;
+    assert_int_equal(mat_table_put_nexthop(table, &nh), MAT_TABLE_OK);
+    assert_int_equal(table->hops[3]->mtu, 1400);
+
+    /* What was asked for is kept beside what is done. */
+    assert_true(mat_table_next_nexthop(table, &cursor, &nh));
+    assert_int_equal(nh.mtu, 1500);
+    assert_true(mat_table_next_nexthop(table, &cursor, &nh));
+    assert_int_equal(nh.mtu, 0);
+    assert_int_equal(mat_table_remove_port(table, "eth0"), MAT_TABLE_OK);
+    assert_int_equal(table->hops[1]->mtu, 1500);
+    assert_int_equal(table->hops[3]->mtu, UINT16_MAX);
+    end(table);
+}
+
+/* A list of ports can be put back as it was read. */
+static void
+ports_are_listed_as_asked_for(void **state)
+{
+    struct mat_port p = { .name = "eth0", .role = MAT_PORT_UPLINK };
+    struct mat_mac device = mac("02:bb:00:00:00:01");
+    struct mat_table *table = new_table();
+    uint64_t cursor = 0;
+
+    (void) state;
+    mat_table_port_attached(table, "eth0", 1, &device, 1400);
+    assert_int_equal(mat_table_put_port(table, &p), MAT_TABLE_OK);
+    assert_true(mat_table_next_port(table, &cursor, &p));
+    assert_true(mat_mac_is_zero(&p.mac));
+    assert_int_equal(p.mtu, 0);
+    assert_true(mat_mac_equal(&p.used_mac, &device));
+    assert_int_equal(p.used_mtu, 1400);
+    end(table);
+}
+
+/* The list of a port stays full as long as there are enough VMNs. */
+static void
+a_port_lists_those_left(void **state)
+{
+    enum { N = MAT_PORT_VMNS_MAX + 5 };
+    struct mat_mac device = mac("02:bb:00:00:00:01");
+    struct mat_table *table = new_table();
+    const struct mat_port_view *view;
+    struct mat_entry e[N];
+
+    (void) state;
+    mat_table_port_attached(table, "vm1", 1, &device, 1500);
+    for (uint8_t i = 0; i < N; i++) {
+        e[i] = entry(MAT_STATE_LOCAL, "10.0.0.1", "172.16.1.1");
+        e[i].hoa.b[15] = e[i].moa.b[15] = e[i].mac.ea[5] = (uint8_t) (i + 1);
+        put(table, &e[i]);
+    }
+    assert_int_equal(mat_table_port(table, 1)->n_vmns, MAT_PORT_VMNS_MAX);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(mat_table_remove(table, 7, &e[i].hoa, 32, &e[i].moa),
+                         MAT_TABLE_OK);
+    }
+    view = mat_table_port(table, 1);
+    assert_int_equal(view->n_vmns, MAT_PORT_VMNS_MAX);
+    for (size_t i = 5; i < N; i++) {
+        size_t n = 0;
+
+        for (size_t j = 0; j < view->n_vmns; j++) {
+            n += (mat_addr_equal(&view->vmns[j].hoa, &e[i].hoa)
+                  && mat_mac_equal(&view->vmns[j].mac, &e[i].mac)
+                  && view->vmns[j].zone == 7);
+        }
+        assert_int_equal(n, 1);
+    }
+    end(table);
+}
+
 static void
 zones_have_subnets(void **state)
 {
@@ -577,6 +674,9 @@ main(void)
         cmocka_unit_test(a_deleted_port_gets_nothing),
         cmocka_unit_test(ports_have_roles),
         cmocka_unit_test(nexthops_in_use_stay),
+        cmocka_unit_test(nexthops_take_what_uplinks_take),
+        cmocka_unit_test(ports_are_listed_as_asked_for),
+        cmocka_unit_test(a_port_lists_those_left),
         cmocka_unit_test(zones_have_subnets),
         cmocka_unit_test(pools_match_the_longest),
         cmocka_unit_test(harvest_takes_marks_once),
