@@ -34,3 +34,4 @@ ctl_matd_LINK = $(OVS_LINK)
 $(ctl_matd_OBJECTS): $(OVS_LIB)
 $(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H
 endif
+include ctl/matd-io.mk

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The agent's gossip I/O, keys and state, which need no Open vSwitch, and
+# what does: for matd and matctl, and for their tests.
+
+noinst_LIBRARIES += ctl/libmatdio.a
+ctl_libmatdio_a_SOURCES = \
+	ctl/matctl-files.c \
+	ctl/matctl-files.h \
+	ctl/matctl-key.c \
+	ctl/matctl-key.h \
+	ctl/matd-armour.c \
+	ctl/matd-keys.c \
+	ctl/matd-keys.h
+MATDIO_LIBS = ctl/libmatdio.a ctl/libmatcrypto.a lib/libmat.a $(SODIUM_LIBS)
