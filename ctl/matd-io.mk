@@ -11,5 +11,10 @@ ctl_libmatdio_a_SOURCES = \
 	ctl/matctl-key.h \
 	ctl/matd-armour.c \
 	ctl/matd-keys.c \
-	ctl/matd-keys.h
-MATDIO_LIBS = ctl/libmatdio.a ctl/libmatcrypto.a lib/libmat.a $(SODIUM_LIBS)
+	ctl/matd-keys.h \
+	ctl/matd-state-file.c \
+	ctl/matd-state-file.h \
+	ctl/matd-state.c \
+	ctl/matd-state.h
+MATDIO_LIBS = ctl/libmatdio.a ctl/libmatcrypto.a lib/libmat.a \
+	$(SODIUM_LIBS) -lpthread

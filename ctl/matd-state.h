@@ -13,8 +13,9 @@
  *
  * Both are written whole to a temporary file, synced, renamed, and the folder
  * is synced: after a crash at any point there is the old one or the new one.
- * A file that is torn or not ours is renamed to NAME.damaged-N and told about,
- * never deleted and never in the way.  Numbers big-endian:
+ * A file that is torn is renamed to NAME.damaged-N, one that is not ours or of
+ * a later version to NAME.foreign-N, and told about, never deleted and never
+ * in the way.  Numbers big-endian:
  *
  *     | "matstat\n" | version (2) | kind (2) | generation (4) |
  *     | number of sections (4) |
@@ -23,7 +24,9 @@
  * The state is written by a thread of its own, since a sync can take as long
  * as the disk likes: matd_state_save() takes a copy and returns; of several
  * that wait the last one counts.  A write that fails is counted and tried
- * again, and the last good file stays.
+ * again, and the last good file stays.  Putting all state together is not for
+ * free: save when something has changed, nothing is pending and the last time
+ * is some 100 ms ago, not at every change.
  *
  * Needs no Open vSwitch.  Threads: one caller at a time.  To be opened after
  * daemonize(), which loses threads. */

@@ -3,11 +3,18 @@
 # Units of the agent's gossip I/O, keys and state: real files and sockets.
 
 unit_tests += \
-	tests/unit/test-matd-keys
+	tests/unit/test-matd-keys \
+	tests/unit/test-matd-state
 MATDIO_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_matd_keys_CPPFLAGS = $(MATDIO_CPPFLAGS)
 tests_unit_test_matd_keys_LDADD = $(MATDIO_LIBS) $(LDADD)
-tests_unit_test_matd_keys_SOURCES = \
-	tests/unit/test-matd-keys.c \
-	tests/unit/folder.c \
-	tests/unit/folder.h
+tests_unit_test_matd_keys_SOURCES = tests/unit/test-matd-keys.c $(FOLDER)
+FOLDER = tests/unit/folder.c tests/unit/folder.h
+
+# Dies or fails at a chosen system call.
+tests_unit_test_matd_state_CPPFLAGS = $(MATDIO_CPPFLAGS)
+tests_unit_test_matd_state_LDADD = $(MATDIO_LIBS) $(LDADD)
+tests_unit_test_matd_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=openat \
+	-Wl,--wrap=write -Wl,--wrap=fsync -Wl,--wrap=close \
+	-Wl,--wrap=renameat
+tests_unit_test_matd_state_SOURCES = tests/unit/test-matd-state.c $(FOLDER)
