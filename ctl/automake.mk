@@ -35,3 +35,4 @@ $(ctl_matd_OBJECTS): $(OVS_LIB)
 $(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H
 endif
 include ctl/matd-io.mk
+include ctl/matctl.mk
