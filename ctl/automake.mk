@@ -26,6 +26,10 @@ sbin_PROGRAMS += ctl/matd
 ctl_matd_CPPFLAGS = $(OVS_CPPFLAGS) -DMAT_VERSION='"$(VERSION)"'
 ctl_matd_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
 ctl_matd_SOURCES = \
+	ctl/matd-config.c \
+	ctl/matd-config.h \
+	ctl/matd-flows.c \
+	ctl/matd-flows.h \
 	ctl/matd-switch.c \
 	ctl/matd-switch.h \
 	ctl/matd.c

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Requests go out from start_request(), in this order of preference: what the
- * connection needs to begin with, operations, a page of a dump.  The next one starts when the reply to the one before has been
- * dealt with, so there is no queue of requests, only of operations: a list of
- * messages already encoded, of which the last is being filled. */
+ * connection needs to begin with, operations, a page of a dump.  The next one
+ * starts when the reply to the one before has been dealt with, so there is no
+ * queue of requests, only of operations: a list of messages already encoded,
+ * of which the last is being filled. */
 
 #include <config.h>
 

@@ -7,7 +7,8 @@
  * Operations are queued with matd_switch_put() and go out from
  * matd_switch_run(), all that have come together in one batch.  One request is
  * under way at a time: while the switch works on a batch the next one fills,
- * and order is kept.  Operations go before dumps, which proceed a page at a time.
+ * and order is kept.  Operations go before dumps, which proceed a page at a
+ * time.
  *
  * A batch is done whole or not at all, so an operation that the switch refuses
  * is told to the handler and the batch is sent again without it.
