@@ -133,8 +133,8 @@ matd_state_open(const char *dir, char error[MATD_STATE_ERROR_MAX],
 
     s->dir = s->lock = s->wake = -1;
     error[0] = warning[0] = '\0';
-    if (sodium_init() < 0 || !open_folder(s, dir, error) || !read_files(s, error, warning)
-        || !start_thread(s, error)) {
+    if (sodium_init() < 0 || !open_folder(s, dir, error)
+        || !read_files(s, error, warning) || !start_thread(s, error)) {
         free_state(s);
         return NULL;
     }

@@ -50,6 +50,8 @@ put_call(struct mat_writer *w, const struct mat_call *c)
         break;
     case MAT_REC_JOIN_KEYS:
     case MAT_REC_REVOKE:
+    case MAT_REC_CERT:
+    case MAT_REC_SEEDS:
         mat_put_bytes(w, c->data, c->size);
         break;
     case MAT_REC_CREATE:
@@ -128,6 +130,8 @@ mat_call_read(const struct mat_recorder_entry *entry, struct mat_call *c,
         break;
     case MAT_REC_JOIN_KEYS:
     case MAT_REC_REVOKE:
+    case MAT_REC_CERT:
+    case MAT_REC_SEEDS:
         get_data(&r, c, datagram);
         break;
     case MAT_REC_TICK:
@@ -164,6 +168,22 @@ set_join_keys(struct mat_gossip *g, const struct mat_call *c)
     MAT_ASSERT(c->size == sizeof keys);
     memcpy(keys, c->data, sizeof keys);
     mat_gossip_set_join_keys(g, keys);
+}
+
+static void
+set_seeds(struct mat_gossip *g, const struct mat_call *c)
+{
+    struct mat_reader r = { .bytes = c->data, .left = c->size };
+    struct mat_endpoint seeds[MAT_GOSSIP_SEEDS_MAX];
+    size_t n;
+
+    for (n = 0; n < MAT_GOSSIP_SEEDS_MAX && r.left; n++) {
+        seeds[n].addr = mat_get_addr(&r);
+        seeds[n].port = mat_get_u16(&r);
+    }
+    if (!r.bad) {
+        mat_gossip_set_seeds(g, seeds, n);
+    }
 }
 
 static enum mat_gossip_result
@@ -218,6 +238,12 @@ make(struct mat_gossip *g, const struct mat_call *c)
     case MAT_REC_REVOKE:
         return (mat_gossip_revoke(g, c->now_us, c->data, c->size)
                 ? MAT_GOSSIP_OK : MAT_GOSSIP_FORBIDDEN);
+    case MAT_REC_CERT:
+        return (mat_gossip_set_cert(g, c->now_us, c->data, c->size)
+                ? MAT_GOSSIP_OK : MAT_GOSSIP_FORBIDDEN);
+    case MAT_REC_SEEDS:
+        set_seeds(g, c);
+        break;
     case MAT_REC_CREATE:
     case MAT_REC_OUTPUTS:
         abort();                /* These are not calls. */
@@ -242,7 +268,7 @@ mat_call_name(enum mat_recorder_kind kind)
         "?", "create", "receive", "tick", "prepare", "withdraw", "claim",
         "leaving", "release", "port", "pool", "endpoint", "wall",
         "accessed", "ask", "outputs", "unfreeze", "join-keys", "leave",
-        "revoke"
+        "revoke", "cert", "seeds"
     };
 
     return kind < sizeof names / sizeof *names ? names[kind] : "?";

@@ -6,8 +6,8 @@
  *
  * mat_call_make() does what the mat_gossip_*() function of that kind does, and
  * notes it in 'recorder' first, unless that is null.  A caller that makes all
- * its calls this way has a flight recorder.  A revocation that is refused
- * gives MAT_GOSSIP_FORBIDDEN. */
+ * its calls this way has a flight recorder.  A revocation or certificate that
+ * is refused gives MAT_GOSSIP_FORBIDDEN. */
 
 #include "mat-gossip.h"
 #include "mat-recorder.h"
@@ -25,7 +25,9 @@ struct mat_call {
     struct mat_endpoint endpoint;       /* RECEIVE: where it came from. */
     int64_t wall_s;
     uint8_t *data;              /* RECEIVE: the datagram; overwritten.
-                                 * REVOKE: the claim.  JOIN_KEYS: both. */
+                                 * REVOKE: the claim.  JOIN_KEYS: both.
+                                 * CERT: the certificate.  SEEDS: each as
+                                 * mat_put_addr() and mat_put_u16(). */
     size_t size;
 };
 

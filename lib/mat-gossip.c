@@ -59,16 +59,23 @@ mat_gossip_tuning_default(struct mat_gossip_tuning *t)
     };
 }
 
+/* Takes a certificate of this host and cluster. */
 static bool
-own_cert_is_good(struct mat_gossip *g)
+take_cert(struct mat_gossip *g, const uint8_t *bytes, size_t size)
 {
     const struct mat_gossip_config *c = &g->config;
+    struct mat_cert cert;
 
-    return (c->cert_size <= sizeof g->cert
-            && mat_cert_parse(g->cert, c->cert_size, &g->own_cert)
-            && g->own_cert.host == c->id
-            && mat_cert_verify(g->cert, c->cert_size, &c->crypto,
-                               c->cluster_key));
+    if (size > sizeof g->cert || !mat_cert_parse(bytes, size, &cert)
+        || cert.host != c->id
+        || !mat_cert_verify(bytes, size, &c->crypto, c->cluster_key)) {
+        return false;
+    }
+    g->own_cert = cert;
+    memcpy(g->cert, bytes, size);
+    g->config.cert = g->cert;
+    g->config.cert_size = size;
+    return true;
 }
 
 static void
@@ -92,11 +99,7 @@ mat_gossip_create(const struct mat_gossip_config *config, int64_t now_us)
     g->wall_s = config->wall_s;
     g->generation = config->generation;
     g->rng.state = config->seed;
-    if (config->cert_size <= sizeof g->cert) {
-        memcpy(g->cert, config->cert, config->cert_size);
-    }
-    g->config.cert = g->cert;
-    if (!own_cert_is_good(g)) {
+    if (!take_cert(g, config->cert, config->cert_size)) {
         free(g);
         return NULL;
     }
@@ -610,6 +613,34 @@ mat_gossip_set_join_keys(struct mat_gossip *g,
                          const uint8_t keys[2][MAT_SECRET_SIZE])
 {
     memcpy(g->config.join_keys, keys, sizeof g->config.join_keys);
+}
+
+void
+mat_gossip_set_seeds(struct mat_gossip *g, const struct mat_endpoint *seeds,
+                     size_t n)
+{
+    MAT_ASSERT(n <= MAT_GOSSIP_SEEDS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        g->config.seeds[i] = seeds[i];
+    }
+    g->config.n_seeds = n;
+}
+
+bool
+mat_gossip_set_cert(struct mat_gossip *g, int64_t now_us,
+                    const uint8_t *bytes, size_t size)
+{
+    struct mat_cert cert;
+
+    if (!mat_cert_parse(bytes, size, &cert)
+        || memcmp(cert.public_key, g->own_cert.public_key,
+                  sizeof cert.public_key)
+        || !take_cert(g, bytes, size)) {
+        return false;
+    }
+    g->now_us = now_us;
+    mat_stage_host(g);
+    return true;
 }
 
 void

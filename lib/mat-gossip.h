@@ -124,6 +124,7 @@ struct mat_output {
     struct mat_endpoint to;
     const uint8_t *bytes;
     size_t size;
+    bool is_urgent;             /* SEND: a move or an acknowledgement. */
     const struct mat_claim *claim, *old;
     struct mat_key key;
     uint64_t host;
@@ -191,6 +192,14 @@ void mat_gossip_set_endpoint(struct mat_gossip *, int64_t now_us,
                              const struct mat_endpoint *);
 void mat_gossip_set_join_keys(struct mat_gossip *,
                               const uint8_t keys[2][MAT_SECRET_SIZE]);
+/* Other seeds: at most MAT_GOSSIP_SEEDS_MAX. */
+void mat_gossip_set_seeds(struct mat_gossip *, const struct mat_endpoint *,
+                          size_t n);
+
+/* A renewed certificate of the same key.  False, and nothing has changed, if it
+ * is not that. */
+bool mat_gossip_set_cert(struct mat_gossip *, int64_t now_us,
+                         const uint8_t *cert, size_t size);
 void mat_gossip_leave(struct mat_gossip *, int64_t now_us);
 
 /* Events in: the cluster's operator.  'claim' is a REVOKE claim as

@@ -319,9 +319,11 @@ mat_peer_ack(struct mat_gossip *g, struct mat_peer *peer, uint64_t counter)
 
 static void
 send(struct mat_gossip *g, const struct mat_endpoint *to,
-     const uint8_t *bytes, size_t size)
+     const uint8_t *bytes, size_t size, bool is_urgent)
 {
-    struct mat_output out = { .kind = MAT_OUT_SEND, .to = *to, .size = size };
+    struct mat_output out = {
+        .kind = MAT_OUT_SEND, .to = *to, .size = size, .is_urgent = is_urgent
+    };
     uint8_t *copy = mat_xmalloc(size);
 
     memcpy(copy, bytes, size);
@@ -337,6 +339,7 @@ static void
 close_datagram(struct mat_gossip *g, struct mat_open *open)
 {
     struct mat_peer *peer = open->peer;
+    bool is_urgent = open->is_urgent || peer->n_acks;
     struct mat_writer w = open_writer(open);
     struct mat_datagram_head head = {
         .kind = MAT_DATAGRAM_DATA, .label = g->config.label,
@@ -351,7 +354,8 @@ close_datagram(struct mat_gossip *g, struct mat_open *open)
     if (w.n) {
         send(g, &peer->endpoint, open->bytes,
              mat_channel_seal(&g->config.crypto, peer->key, &head,
-                              peer->member->id, open->bytes, w.n));
+                              peer->member->id, open->bytes, w.n),
+             is_urgent);
     }
     release_open(g, open);
     if (peer->n_acks && !peer->open) {
@@ -437,7 +441,7 @@ mat_peer_hello(struct mat_gossip *g, const struct mat_endpoint *to, bool want,
     send(g, to, datagram, mat_channel_seal(&g->config.crypto,
                                            g->config.join_keys[join_key],
                                            &head, 0,
-                                           datagram, body.n));
+                                           datagram, body.n), false);
 }
 
 /* Tells some members at once that this host's own claim has changed so that

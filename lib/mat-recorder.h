@@ -41,7 +41,9 @@ enum mat_recorder_kind {
     MAT_REC_UNFREEZE,           /* Key. */
     MAT_REC_JOIN_KEYS,          /* Both (64): keep recordings as secret. */
     MAT_REC_LEAVE,
-    MAT_REC_REVOKE              /* The claim. */
+    MAT_REC_REVOKE,             /* The claim. */
+    MAT_REC_CERT,               /* The certificate. */
+    MAT_REC_SEEDS               /* n x { address, port (2) }. */
 };
 
 struct mat_recorder;
