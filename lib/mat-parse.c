@@ -308,7 +308,10 @@ parse_subnet(const char *s, struct args *a)
     prefix[n] = '\0';
     if (!parse_prefix(prefix, &subnet->prefix, &subnet->plen)
         || (comma && (strncmp(comma, ",gw=", 4)
-                      || !mat_addr_parse(comma + 4, &subnet->gateway)))) {
+                      || !mat_addr_parse(comma + 4, &subnet->gateway)
+                      || !mat_addr_in_prefix(&subnet->gateway,
+                                             &subnet->prefix,
+                                             subnet->plen)))) {
         return false;
     }
     a->zone.n_subnets++;
@@ -336,7 +339,7 @@ set_own(const char *s, struct args *a)
 #define NAME_FORM "a name of at most 63 characters"
 #define NUMBER_FORM "a number up to 65535"
 #define PREFIX_FORM "a prefix like 172.16.1.0/24"
-#define SUBNET_FORM "PREFIX or PREFIX,gw=ADDRESS, at most 8 of them"
+#define SUBNET_FORM "PREFIX, or PREFIX,gw=ADDRESS with an address of it, 8 at most"
 
 static const struct key add_keys[] = {
     { "zone", parse_entry_zone, ZONE_FORM, false, false },

@@ -544,6 +544,15 @@ matx_hold_next(unsigned int *cursor, struct mat_hold_queue *queue)
     return more;
 }
 
+void
+matx_hold_now(size_t *n_packets, size_t *n_bytes)
+{
+    ovs_mutex_lock(&mutex);
+    *n_packets = queues ? mat_hold_n_packets(queues) : 0;
+    *n_bytes = queues ? mat_hold_n_bytes(queues) : 0;
+    ovs_mutex_unlock(&mutex);
+}
+
 bool
 matx_hold_counter(unsigned int i, char name[static MAT_PORT_NAME_SIZE],
                   uint64_t *value)

@@ -72,6 +72,7 @@ int64_t matx_hold_run(int64_t now_ms);
 
 /* For people. */
 bool matx_hold_next(unsigned int *cursor, struct mat_hold_queue *);
+void matx_hold_now(size_t *n_packets, size_t *n_bytes);
 bool matx_hold_counter(unsigned int i, char name[static MAT_PORT_NAME_SIZE],
                        uint64_t *value);
 void matx_hold_clear_counters(void);

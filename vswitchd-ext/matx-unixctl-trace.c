@@ -18,6 +18,7 @@
 #include "matx-compat.h"
 #include "matx-table.h"
 #include "matx-trace.h"
+#include "matx-unixctl.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/util.h"
 #include "packets.h"
@@ -231,12 +232,12 @@ static void
 unixctl_trace(struct unixctl_conn *conn, int argc, const char *argv[],
               void *aux OVS_UNUSED)
 {
-    bool json = !strcmp(argv[argc - 1], "--json"), ok;
+    bool json = matx_unixctl_take_json(&argc, argv), ok;
     struct ds s = DS_EMPTY_INITIALIZER;
     char error[MAT_PARSE_ERROR_MAX];
     struct question q;
 
-    if (!parse_question(argc - json, argv, &q, error)) {
+    if (!parse_question(argc, argv, &q, error)) {
         unixctl_command_reply_error(conn, error);
         return;
     }

@@ -24,9 +24,8 @@ enum {
     SHOW_LIMIT = 1000           /* Mappings that mat/show shows unasked. */
 };
 
-/* Takes "--json" out of 'argv'. */
-static bool
-take_json(int *argc, const char *argv[])
+bool
+matx_unixctl_take_json(int *argc, const char *argv[])
 {
     int n = 0;
 
@@ -197,7 +196,7 @@ static void
 unixctl_list_or_change(struct unixctl_conn *conn, int argc,
                        const char *argv[], void *aux)
 {
-    bool json = take_json(&argc, argv);
+    bool json = matx_unixctl_take_json(&argc, argv);
     struct ds s = DS_EMPTY_INITIALIZER;
     struct matx_list list;
 
@@ -268,7 +267,7 @@ static void
 unixctl_show(struct unixctl_conn *conn, int argc, const char *argv[],
              void *aux OVS_UNUSED)
 {
-    bool json = take_json(&argc, argv), complete;
+    bool json = matx_unixctl_take_json(&argc, argv), complete;
     struct ds s = DS_EMPTY_INITIALIZER;
     char error[MAT_PARSE_ERROR_MAX];
     uint64_t zone, limit;
@@ -337,7 +336,7 @@ static void
 unixctl_lookup(struct unixctl_conn *conn, int argc, const char *argv[],
                void *aux OVS_UNUSED)
 {
-    bool json = take_json(&argc, argv), by_moa = false, found;
+    bool json = matx_unixctl_take_json(&argc, argv), by_moa = false, found;
     struct mat_op op = { .type = MAT_OP_ENTRY_PUT };
     char error[MAT_PARSE_ERROR_MAX], buf[MAT_TEXT_MAX];
     struct mat_addr addr;
@@ -396,7 +395,7 @@ static void
 unixctl_stats(struct unixctl_conn *conn, int argc, const char *argv[],
               void *aux OVS_UNUSED)
 {
-    bool json = take_json(&argc, argv);
+    bool json = matx_unixctl_take_json(&argc, argv);
     struct ds s = DS_EMPTY_INITIALIZER;
     char name[MAT_PORT_NAME_SIZE];
     uint64_t value;
@@ -422,8 +421,9 @@ static void
 unixctl_memory(struct unixctl_conn *conn, int argc, const char *argv[],
                void *aux OVS_UNUSED)
 {
-    bool json = take_json(&argc, argv);
+    bool json = matx_unixctl_take_json(&argc, argv);
     struct ds s = DS_EMPTY_INITIALIZER;
+    size_t n_held, held_bytes, event_bytes;
     struct mat_table_memory m;
 
     ovs_mutex_lock(&matx_mutex);
@@ -442,6 +442,11 @@ unixctl_memory(struct unixctl_conn *conn, int argc, const char *argv[],
     put_number(&s, json, "other.bytes", m.other_bytes, "all of these");
     put_number(&s, json, "retired.bytes", m.retired_bytes,
                "until readers have gone");
+    matx_hold_now(&n_held, &held_bytes);
+    put_number(&s, json, "held.packets", n_held, "that wait");
+    put_number(&s, json, "held.bytes", held_bytes, "");
+    matx_events_memory(&event_bytes);
+    put_number(&s, json, "events.bytes", event_bytes, "shared with agents");
     ds_put_cstr(&s, json ? "}\n" : "");
     reply_and_destroy(conn, &s);
 }

@@ -177,6 +177,8 @@ test_bad_commands(void **state)
         { "zones add 1 subnet=10.0.0.0/24,via=10.0.0.1",
           "\"subnet=10.0.0.0/24,via=10.0.0.1\"" },
         { "zones add 1 subnet=10.0.0.0/24,gw=", "\"subnet=10.0.0.0/24,gw=\"" },
+        { "zones add 1 subnet=10.0.0.0/24,gw=10.0.1.1",
+          "with an address of it" },
         { "pools add 10.0.0.0/8 owned", "\"owned\"" },
         { "pools add ten", "\"ten\"" },
     };
