@@ -407,6 +407,8 @@ start_request(struct matd_switch *sw)
 
         start(sw, MAT_UPDATE_BATCH, 0, 0, &chunk->writer);
         sw->stats.n_batches++;
+    } else if (sw->n_dumps && sw->dumps[0] == MATD_SWITCH_NUMBERS) {
+        start(sw, MAT_UPDATE_STATS, 0, 0, NULL);
     } else if (sw->n_dumps) {
         start(sw, MAT_UPDATE_DUMP, sw->dumps[0], sw->cursor, NULL);
     }

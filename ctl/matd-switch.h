@@ -47,6 +47,9 @@ enum {
     MATD_SWITCH_QUEUE_MAX = 64 << 20
 };
 
+/* A dump of the switch's counters: operations of type MAT_OP_NUMBER. */
+#define MATD_SWITCH_NUMBERS ((enum mat_update_dump) 0)
+
 /* 'path' is that of the socket; null for the usual one. */
 struct matd_switch *matd_switch_create(const char *path,
                                        const struct matd_switch_handler *,
