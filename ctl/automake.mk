@@ -30,6 +30,10 @@ ctl_matd_SOURCES = \
 	ctl/matd-config.h \
 	ctl/matd-flows.c \
 	ctl/matd-flows.h \
+	ctl/matd-netlink.c \
+	ctl/matd-netlink.h \
+	ctl/matd-routes.c \
+	ctl/matd-routes.h \
 	ctl/matd-switch.c \
 	ctl/matd-switch.h \
 	ctl/matd.c

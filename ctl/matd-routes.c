@@ -1,0 +1,883 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Wants refer to neighbours.  A want is looked up again when a route that
+ * contains it changes; it is told again when a neighbour that it refers to
+ * does.  'doubtful' has the neighbours in use that are to be probed. */
+
+#include <config.h>
+
+#include "matd-routes.h"
+
+#include <errno.h>
+
+#include "hash.h"
+#include "matd-netlink.h"
+#include "netlink-socket.h"
+#include "openvswitch/hmap.h"
+#include "openvswitch/list.h"
+#include "openvswitch/ofpbuf.h"
+#include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
+#include "timeval.h"
+#include "util.h"
+
+VLOG_DEFINE_THIS_MODULE(matd_routes);
+
+enum {
+    LOOKUPS_PER_RUN = 256,      /* Some milliseconds. */
+    LOOKUP_GAP_MS = 100,        /* Between rounds, when routes change often. */
+    PROBE_MIN_MS = 1000,
+    PROBE_MAX_MS = 8000,
+    RETRY_MS = 1000,            /* Of what the kernel refused. */
+    ADDRS_MAX = 32,
+    MESSAGES_PER_RUN = 1000
+};
+
+struct neighbour {
+    struct hmap_node node;      /* In 'neighbours'. */
+    struct mat_addr addr;
+    struct mat_mac mac;
+    bool is_valid, is_stale, is_failed;
+    bool is_router;             /* Of this device: in use, too. */
+    struct ovs_list users;      /* struct use */
+    struct ovs_list doubt;      /* In 'doubtful', or empty. */
+    int64_t probe_ms;           /* When next. */
+    int gap_ms;
+};
+
+/* A want's use of a neighbour. */
+struct use {
+    struct ovs_list node;       /* In its 'users'. */
+    struct want *want;
+    struct neighbour *neighbour;        /* Or null. */
+};
+
+struct want {
+    struct hmap_node node;      /* In 'wants'. */
+    uint16_t id;
+    struct mat_addr addr, via;
+    struct use uses[2];         /* The second is tried if the first fails. */
+    uint16_t mtu;
+    bool is_dirty;              /* To be looked up. */
+    bool is_told, is_good;
+    struct mat_agent_route route;       /* As told. */
+};
+
+struct addr {
+    struct mat_addr addr;
+    uint8_t plen;
+    bool is_dynamic;
+};
+
+struct matd_routes {
+    const struct matd_routes_handler *handler;
+    void *aux;
+    struct nl_sock *sock;
+    bool needs_resync;
+    int64_t retry_ms;
+
+    char device[MAT_PORT_NAME_SIZE];
+    struct mat_mac mac;
+    int ifindex;                /* 0: there is no such device (now). */
+    bool is_up;
+    uint16_t mtu;
+    size_t n_addrs;
+    struct addr addrs[ADDRS_MAX];
+    size_t n_routers[2];
+    struct mat_addr routers[2][MAT_MOA_ROUTERS_MAX];
+    size_t n_advertised;
+    struct mat_moa_prefix advertised[MAT_MOA_ADVERTISED_MAX];
+    bool routers_dirty;
+    bool has_changed;           /* Tell the handler. */
+
+    struct hmap wants, neighbours;
+    struct ovs_list doubtful;   /* struct neighbour */
+    size_t n_dirty;
+    int64_t lookup_ms;          /* The next round. */
+
+    uint64_t n_lookups, n_probes, n_resyncs;
+    char problem[200];
+};
+
+static void handle_message(struct matd_routes *, const struct matd_netlink *);
+static void resync(struct matd_routes *);
+static void read_routers(struct matd_routes *);
+static void look_up(struct matd_routes *, struct want *);
+static void look_up_some(struct matd_routes *);
+static void probe_some(struct matd_routes *);
+static struct neighbour *find_neighbour(const struct matd_routes *,
+                                        const struct mat_addr *);
+static struct neighbour *get_neighbour(struct matd_routes *,
+                                       const struct mat_addr *);
+static void set_neighbour(struct matd_routes *, const struct matd_netlink *);
+static void update_doubt(struct matd_routes *, struct neighbour *);
+static void use_neighbour(struct matd_routes *, struct use *,
+                          const struct mat_addr *);
+static void tell(struct matd_routes *, struct want *);
+
+struct matd_routes *
+matd_routes_create(const struct matd_routes_handler *handler, void *aux)
+{
+    struct matd_routes *r = xzalloc(sizeof *r);
+
+    r->handler = handler;
+    r->aux = aux;
+    r->needs_resync = true;
+    hmap_init(&r->wants);
+    hmap_init(&r->neighbours);
+    ovs_list_init(&r->doubtful);
+    return r;
+}
+
+void
+matd_routes_destroy(struct matd_routes *r)
+{
+    struct neighbour *neighbour;
+    struct want *want;
+
+    if (r) {
+        HMAP_FOR_EACH_POP (want, node, &r->wants) {
+            free(want);
+        }
+        HMAP_FOR_EACH_POP (neighbour, node, &r->neighbours) {
+            free(neighbour);
+        }
+        hmap_destroy(&r->wants);
+        hmap_destroy(&r->neighbours);
+        nl_sock_destroy(r->sock);
+        free(r);
+    }
+}
+
+void
+matd_routes_set_device(struct matd_routes *r, const char *name,
+                       const struct mat_mac *mac)
+{
+    struct want *want;
+
+    if (strcmp(r->device, name)) {
+        ovs_strlcpy(r->device, name, sizeof r->device);
+        r->needs_resync = true;
+        r->retry_ms = 0;
+    }
+    if (!mat_mac_equal(&r->mac, mac) && !mat_mac_is_zero(mac)) {
+        r->mac = *mac;
+        HMAP_FOR_EACH (want, node, &r->wants) {
+            tell(r, want);
+        }
+    }
+}
+
+/* Wants. */
+
+static struct want *
+find_want(const struct matd_routes *r, uint16_t id)
+{
+    struct want *want;
+
+    HMAP_FOR_EACH_WITH_HASH (want, node, hash_int(id, 0), &r->wants) {
+        if (want->id == id) {
+            return want;
+        }
+    }
+    return NULL;
+}
+
+static void
+make_dirty(struct matd_routes *r, struct want *want)
+{
+    r->n_dirty += !want->is_dirty;
+    want->is_dirty = true;
+}
+
+void
+matd_routes_want(struct matd_routes *r, uint16_t id,
+                 const struct mat_addr *addr, const struct mat_addr *via)
+{
+    struct want *want = find_want(r, id);
+
+    if (!want) {
+        want = xzalloc(sizeof *want);
+        want->id = id;
+        want->uses[0].want = want->uses[1].want = want;
+        hmap_insert(&r->wants, &want->node, hash_int(id, 0));
+    }
+    want->addr = *addr;
+    want->via = *via;
+    want->is_told = false;
+    make_dirty(r, want);
+    r->lookup_ms = 0;
+}
+
+void
+matd_routes_drop(struct matd_routes *r, uint16_t id)
+{
+    struct want *want = find_want(r, id);
+
+    if (want) {
+        r->n_dirty -= want->is_dirty;
+        use_neighbour(r, &want->uses[0], NULL);
+        use_neighbour(r, &want->uses[1], NULL);
+        hmap_remove(&r->wants, &want->node);
+        free(want);
+    }
+}
+
+/* Running. */
+
+static void
+receive(struct matd_routes *r)
+{
+    uint64_t stub[4096 / 8];
+    struct ofpbuf buf;
+
+    ofpbuf_use_stub(&buf, stub, sizeof stub);
+    for (int i = 0; i < MESSAGES_PER_RUN; i++) {
+        struct matd_netlink n;
+        int error = nl_sock_recv(r->sock, &buf, NULL, false);
+
+        if (error == EAGAIN) {
+            break;
+        } else if (error) {
+            r->needs_resync = true;     /* ENOBUFS: some were lost. */
+            break;
+        }
+        matd_netlink_parse(&buf, &n);
+        handle_message(r, &n);
+    }
+    ofpbuf_uninit(&buf);
+}
+
+void
+matd_routes_run(struct matd_routes *r)
+{
+    if (!r->device[0]) {
+        return;
+    }
+    if (r->sock) {
+        receive(r);
+    }
+    if (r->needs_resync && time_msec() >= r->retry_ms) {
+        resync(r);
+    }
+    if (r->routers_dirty && time_msec() >= r->lookup_ms) {
+        read_routers(r);
+    }
+    if (r->n_dirty && time_msec() >= r->lookup_ms) {
+        look_up_some(r);
+    }
+    probe_some(r);
+    if (r->has_changed) {
+        r->has_changed = false;
+        r->handler->changed(r->aux);
+    }
+}
+
+void
+matd_routes_wait(struct matd_routes *r)
+{
+    const struct neighbour *neighbour;
+
+    if (!r->device[0]) {
+        return;
+    }
+    if (r->sock) {
+        nl_sock_wait(r->sock, POLLIN);
+    }
+    if (r->needs_resync) {
+        poll_timer_wait_until(r->retry_ms);
+    }
+    if ((r->n_dirty || r->routers_dirty) && r->ifindex) {
+        poll_timer_wait_until(r->lookup_ms);
+    }
+    LIST_FOR_EACH (neighbour, doubt, &r->doubtful) {
+        poll_timer_wait_until(neighbour->probe_ms);
+    }
+}
+
+/* What the kernel says. */
+
+static bool
+is_default(const struct matd_netlink *n)
+{
+    return n->is_main && !n->plen && n->has_gateway;
+}
+
+static void
+handle_route(struct matd_routes *r, const struct matd_netlink *n)
+{
+    struct want *want;
+
+    r->routers_dirty |= is_default(n) || n->is_dynamic;
+    HMAP_FOR_EACH (want, node, &r->wants) {
+        if (mat_addr_in_prefix(&want->addr, &n->addr, n->plen)
+            || (mat_addr_is_v4(&want->addr) == mat_addr_is_v4(&n->addr)
+                && !n->plen)
+            || mat_addr_in_prefix(&want->via, &n->addr, n->plen)) {
+            make_dirty(r, want);
+        }
+    }
+    r->lookup_ms = MAX(r->lookup_ms, time_msec());
+}
+
+static void
+handle_link(struct matd_routes *r, const struct matd_netlink *n)
+{
+    if (strcmp(n->name, r->device)
+        ? n->ifindex == r->ifindex
+        : n->is_removed || n->ifindex != r->ifindex) {
+        r->needs_resync = true;
+        r->retry_ms = 0;
+    } else if (n->ifindex == r->ifindex
+               && (n->is_up != r->is_up || n->mtu != r->mtu)) {
+        r->is_up = n->is_up;
+        r->mtu = n->mtu;
+        r->has_changed = true;
+    }
+}
+
+static void
+handle_addr(struct matd_routes *r, const struct matd_netlink *n)
+{
+    struct addr *a = r->addrs, *end = r->addrs + r->n_addrs;
+
+    while (a < end && (!mat_addr_equal(&a->addr, &n->addr)
+                       || a->plen != n->plen)) {
+        a++;
+    }
+    if (n->is_removed || n->is_tentative) {
+        if (a < end) {
+            memmove(a, a + 1, (end - a - 1) * sizeof *a);
+            r->n_addrs--;
+            r->has_changed = true;
+        }
+    } else if (a < end ? a->is_dynamic != n->is_dynamic
+                       : r->n_addrs < ADDRS_MAX) {
+        r->n_addrs += a == end;
+        a->addr = n->addr;
+        a->plen = n->plen;
+        a->is_dynamic = n->is_dynamic;
+        r->has_changed = true;
+    }
+}
+
+static void
+handle_message(struct matd_routes *r, const struct matd_netlink *n)
+{
+    if (n->kind == MATD_NETLINK_LINK) {
+        handle_link(r, n);
+    } else if (n->kind == MATD_NETLINK_ROUTE) {
+        handle_route(r, n);
+    } else if (!r->ifindex || n->ifindex != r->ifindex) {
+        return;
+    } else if (n->kind == MATD_NETLINK_ADDR) {
+        handle_addr(r, n);
+    } else if (n->kind == MATD_NETLINK_NEIGHBOUR) {
+        set_neighbour(r, n);
+    }
+}
+
+/* Everything anew. */
+
+static void
+each_link(void *r_, const struct matd_netlink *n)
+{
+    struct matd_routes *r = r_;
+
+    if (n->kind == MATD_NETLINK_LINK && !strcmp(n->name, r->device)) {
+        r->ifindex = n->ifindex;
+        r->is_up = n->is_up;
+        r->mtu = n->mtu;
+    }
+}
+
+static void
+each_other(void *r_, const struct matd_netlink *n)
+{
+    struct matd_routes *r = r_;
+
+    if (n->ifindex == r->ifindex && n->kind == MATD_NETLINK_ADDR) {
+        handle_addr(r, n);
+    } else if (n->ifindex == r->ifindex
+               && n->kind == MATD_NETLINK_NEIGHBOUR) {
+        set_neighbour(r, n);
+    }
+}
+
+static void
+complain(struct matd_routes *r, const char *what, int error)
+{
+    char text[sizeof r->problem];
+
+    snprintf(text, sizeof text, "%s: %s", what, ovs_strerror(error));
+    if (strcmp(text, r->problem)) {
+        memcpy(r->problem, text, sizeof text);
+        VLOG_WARN("routes: %s", r->problem);
+    }
+}
+
+static void
+resync(struct matd_routes *r)
+{
+    struct neighbour *neighbour;
+    struct want *want;
+    int error;
+
+    r->n_resyncs++;
+    r->needs_resync = false;
+    r->has_changed = r->routers_dirty = true;
+    r->ifindex = 0;
+    r->n_addrs = 0;
+    r->lookup_ms = 0;
+    nl_sock_destroy(r->sock);
+    r->sock = NULL;
+    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
+        neighbour->is_valid = false;
+    }
+    error = matd_netlink_listen(&r->sock);
+    if (!error) {
+        error = matd_netlink_dump(MATD_NETLINK_LINK, each_link, r);
+    }
+    if (!error && r->ifindex) {
+        error = matd_netlink_dump(MATD_NETLINK_ADDR, each_other, r);
+    }
+    if (!error && r->ifindex) {
+        error = matd_netlink_dump(MATD_NETLINK_NEIGHBOUR, each_other, r);
+    }
+    if (error) {
+        complain(r, "the kernel refuses to tell", error);
+        r->needs_resync = true;
+        r->retry_ms = time_msec() + RETRY_MS;
+    } else if (!r->ifindex) {
+        VLOG_INFO("routes: there is no device %s (yet)", r->device);
+    } else {
+        VLOG_INFO("routes: device %s is number %d, %s, MTU %u", r->device,
+                  r->ifindex, r->is_up ? "up" : "down", r->mtu);
+        r->problem[0] = '\0';
+    }
+    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
+        update_doubt(r, neighbour);
+    }
+    HMAP_FOR_EACH (want, node, &r->wants) {
+        make_dirty(r, want);
+    }
+}
+
+/* Routers. */
+
+static void
+add_router(struct matd_routes *r, const struct mat_addr *router, bool v6)
+{
+    for (size_t i = 0; i < r->n_routers[v6]; i++) {
+        if (mat_addr_equal(&r->routers[v6][i], router)) {
+            return;
+        }
+    }
+    if (r->n_routers[v6] < MAT_MOA_ROUTERS_MAX) {
+        r->routers[v6][r->n_routers[v6]++] = *router;
+    }
+}
+
+static void
+each_route(void *r_, const struct matd_netlink *n)
+{
+    struct matd_routes *r = r_;
+
+    if (n->kind != MATD_NETLINK_ROUTE || n->ifindex != r->ifindex) {
+        return;
+    }
+    if (is_default(n)) {
+        add_router(r, &n->gateway, !mat_addr_is_v4(&n->addr));
+    } else if (n->is_dynamic && n->plen && !n->has_gateway
+               && r->n_advertised < MAT_MOA_ADVERTISED_MAX) {
+        struct mat_moa_prefix *p = &r->advertised[r->n_advertised++];
+
+        p->addr = n->addr;
+        p->plen = n->plen;
+    }
+}
+
+/* Prefixes with addresses of the kernel's own making (SLAAC) are "kernel"
+ * routes: they are known by the addresses. */
+static void
+add_advertised_addrs(struct matd_routes *r)
+{
+    for (size_t i = 0; i < r->n_addrs; i++) {
+        const struct addr *a = &r->addrs[i];
+        struct mat_addr prefix = mat_addr_mask(&a->addr, a->plen);
+        size_t j = 0;
+
+        if (!a->is_dynamic || !mat_addr_is_host(&a->addr)) {
+            continue;
+        }
+        while (j < r->n_advertised
+               && !mat_addr_equal(&r->advertised[j].addr, &prefix)) {
+            j++;
+        }
+        if (j == r->n_advertised && j < MAT_MOA_ADVERTISED_MAX) {
+            r->advertised[j].addr = prefix;
+            r->advertised[j].plen = a->plen;
+            r->n_advertised++;
+        }
+    }
+}
+
+static void
+read_routers(struct matd_routes *r)
+{
+    struct neighbour *neighbour;
+    int error;
+
+    r->routers_dirty = false;
+    r->n_routers[0] = r->n_routers[1] = r->n_advertised = 0;
+    r->has_changed = true;
+    if (!r->ifindex) {
+        return;
+    }
+    error = matd_netlink_dump(MATD_NETLINK_ROUTE, each_route, r);
+    if (error) {
+        complain(r, "the kernel refuses to tell its routes", error);
+        r->needs_resync = true;
+        r->retry_ms = time_msec() + RETRY_MS;
+    }
+    add_advertised_addrs(r);
+    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
+        neighbour->is_router = false;
+    }
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (size_t i = 0; i < r->n_routers[v6]; i++) {
+            neighbour = get_neighbour(r, &r->routers[v6][i]);
+            neighbour->is_router = true;
+            update_doubt(r, neighbour);
+        }
+    }
+}
+
+/* Neighbours. */
+
+static uint32_t
+hash_addr(const struct mat_addr *addr)
+{
+    return hash_bytes(addr->b, sizeof addr->b, 0);
+}
+
+static struct neighbour *
+find_neighbour(const struct matd_routes *r, const struct mat_addr *addr)
+{
+    struct neighbour *n;
+
+    HMAP_FOR_EACH_WITH_HASH (n, node, hash_addr(addr), &r->neighbours) {
+        if (mat_addr_equal(&n->addr, addr)) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+static struct neighbour *
+get_neighbour(struct matd_routes *r, const struct mat_addr *addr)
+{
+    struct neighbour *n = find_neighbour(r, addr);
+
+    if (!n) {
+        n = xzalloc(sizeof *n);
+        n->addr = *addr;
+        n->gap_ms = PROBE_MIN_MS;
+        ovs_list_init(&n->users);
+        ovs_list_init(&n->doubt);
+        hmap_insert(&r->neighbours, &n->node, hash_addr(addr));
+    }
+    return n;
+}
+
+static bool
+is_used(const struct neighbour *n)
+{
+    return n->is_router || !ovs_list_is_empty(&n->users);
+}
+
+/* Puts a neighbour among those to be probed, or takes it from there. */
+static void
+update_doubt(struct matd_routes *r, struct neighbour *n)
+{
+    bool is_doubtful = is_used(n) && (!n->is_valid || n->is_stale);
+
+    if (is_doubtful && ovs_list_is_empty(&n->doubt)) {
+        ovs_list_push_back(&r->doubtful, &n->doubt);
+    } else if (!is_doubtful && !ovs_list_is_empty(&n->doubt)) {
+        ovs_list_remove(&n->doubt);
+        ovs_list_init(&n->doubt);
+        n->gap_ms = PROBE_MIN_MS;
+    }
+}
+
+static void
+set_neighbour(struct matd_routes *r, const struct matd_netlink *message)
+{
+    struct neighbour *n = get_neighbour(r, &message->addr);
+    bool was_valid = n->is_valid;
+    struct use *use;
+
+    n->is_valid = message->is_valid && !message->is_removed;
+    n->is_stale = n->is_valid && message->is_stale;
+    n->is_failed = message->is_failed && !message->is_removed;
+    if (n->is_valid) {
+        r->has_changed |= n->is_router && (!was_valid
+                                           || !mat_mac_equal(&n->mac,
+                                                             &message->mac));
+        n->mac = message->mac;
+    }
+    update_doubt(r, n);
+    if (!is_used(n)) {
+        if (message->is_removed) {
+            hmap_remove(&r->neighbours, &n->node);
+            free(n);
+        }
+        return;
+    }
+    LIST_FOR_EACH (use, node, &n->users) {
+        tell(r, use->want);
+    }
+}
+
+static void
+probe_some(struct matd_routes *r)
+{
+    int64_t now = time_msec();
+    struct neighbour *n;
+
+    LIST_FOR_EACH (n, doubt, &r->doubtful) {
+        int error;
+
+        if (now < n->probe_ms || !r->ifindex) {
+            continue;
+        }
+        error = matd_netlink_probe(&n->addr, r->ifindex);
+        if (error) {
+            complain(r, "neighbours cannot be probed", error);
+        }
+        r->n_probes++;
+        n->probe_ms = now + n->gap_ms;
+        n->gap_ms = MIN(2 * n->gap_ms, PROBE_MAX_MS);
+    }
+}
+
+static void
+use_neighbour(struct matd_routes *r, struct use *use,
+              const struct mat_addr *addr)
+{
+    struct neighbour *old = use->neighbour;
+
+    if (old && addr && mat_addr_equal(&old->addr, addr)) {
+        return;
+    }
+    if (old) {
+        ovs_list_remove(&use->node);
+        update_doubt(r, old);
+    }
+    use->neighbour = addr ? get_neighbour(r, addr) : NULL;
+    if (addr) {
+        ovs_list_push_back(&use->neighbour->users, &use->node);
+        update_doubt(r, use->neighbour);
+    }
+}
+
+/* Looking up. */
+
+/* The neighbour by which 'addr' is reached. */
+static int
+find_next_hop(struct matd_routes *r, const struct mat_addr *addr,
+              struct mat_addr *hop, bool *is_on_link, uint16_t *mtu)
+{
+    struct matd_netlink n;
+    int error = matd_netlink_route(addr, 0, &n);
+
+    r->n_lookups++;
+    if (error || n.ifindex != r->ifindex) {
+        error = matd_netlink_route(addr, r->ifindex, &n);
+        r->n_lookups++;
+    }
+    if (!error && n.ifindex != r->ifindex) {
+        error = ENETUNREACH;
+    }
+    if (!error) {
+        *hop = n.has_gateway ? n.gateway : *addr;
+        *is_on_link = !n.has_gateway;
+        *mtu = n.mtu;
+    }
+    return error;
+}
+
+static void
+look_up(struct matd_routes *r, struct want *want)
+{
+    struct mat_addr hop, via;
+    bool is_on_link, unused;
+    uint16_t via_mtu;
+
+    r->n_dirty -= want->is_dirty;
+    want->is_dirty = false;
+    if (find_next_hop(r, &want->addr, &hop, &is_on_link, &want->mtu)) {
+        use_neighbour(r, &want->uses[0], NULL);
+        use_neighbour(r, &want->uses[1], NULL);
+    } else {
+        use_neighbour(r, &want->uses[0], &hop);
+        if (is_on_link && !mat_addr_is_zero(&want->via)
+            && mat_addr_is_v4(&want->via) == mat_addr_is_v4(&want->addr)
+            && !find_next_hop(r, &want->via, &via, &unused, &via_mtu)) {
+            use_neighbour(r, &want->uses[1], &via);
+        } else {
+            use_neighbour(r, &want->uses[1], NULL);
+        }
+    }
+    tell(r, want);
+}
+
+static void
+look_up_some(struct matd_routes *r)
+{
+    struct want *want;
+    int n = 0;
+
+    if (!r->ifindex) {
+        return;
+    }
+    HMAP_FOR_EACH (want, node, &r->wants) {
+        if (want->is_dirty) {
+            look_up(r, want);
+            if (++n >= LOOKUPS_PER_RUN) {
+                break;
+            }
+        }
+    }
+    r->lookup_ms = r->n_dirty ? 0 : time_msec() + LOOKUP_GAP_MS;
+}
+
+/* Tells what has changed.  While neighbours are being asked, nothing is told,
+ * and while there is no device, what was told holds. */
+static void
+tell(struct matd_routes *r, struct want *want)
+{
+    const struct neighbour *good = NULL;
+    struct mat_agent_route route;
+    bool is_asking = false;
+
+    for (int i = 0; i < 2 && !good; i++) {
+        const struct neighbour *n = want->uses[i].neighbour;
+
+        good = n && n->is_valid ? n : NULL;
+        is_asking |= n && !n->is_valid && !n->is_failed;
+    }
+    if (want->is_dirty || !r->ifindex || mat_mac_is_zero(&r->mac)
+        || (!good && is_asking)) {
+        return;
+    }
+    memset(&route, 0, sizeof route);
+    if (good) {
+        route.src = r->mac;
+        route.dst = good->mac;
+        route.mtu = want->mtu;
+    }
+    if (!want->is_told || want->is_good != !!good
+        || (good && memcmp(&route, &want->route, sizeof route))) {
+        want->is_told = true;
+        want->is_good = good != NULL;
+        want->route = route;
+        r->handler->route(r->aux, want->id, good ? &route : NULL);
+    }
+}
+
+/* Questions. */
+
+void
+matd_routes_get_uplink(const struct matd_routes *r,
+                       struct mat_moa_uplink *uplink)
+{
+    uplink->n_subnets = 0;
+    for (size_t i = 0; i < r->n_addrs; i++) {
+        const struct addr *a = &r->addrs[i];
+
+        if (mat_addr_is_host(&a->addr)
+            && uplink->n_subnets < MAT_MOA_SUBNETS_MAX) {
+            struct mat_moa_prefix *p = &uplink->subnets[uplink->n_subnets++];
+
+            p->addr = a->addr;
+            p->plen = a->plen;
+        }
+    }
+    memset(uplink->router_macs, 0, sizeof uplink->router_macs);
+    for (int v6 = 0; v6 < 2; v6++) {
+        uplink->n_routers[v6] = r->n_routers[v6];
+        for (size_t i = 0; i < r->n_routers[v6]; i++) {
+            const struct neighbour *n = find_neighbour(r, &r->routers[v6][i]);
+
+            uplink->routers[v6][i] = r->routers[v6][i];
+            if (n && n->is_valid) {
+                uplink->router_macs[v6][i] = n->mac;
+            }
+        }
+    }
+    uplink->n_advertised = r->n_advertised;
+    memcpy(uplink->advertised, r->advertised, sizeof uplink->advertised);
+}
+
+bool
+matd_routes_get_addr(const struct matd_routes *r, bool v6,
+                     struct mat_addr *addr)
+{
+    for (size_t i = 0; i < r->n_addrs; i++) {
+        if (mat_addr_is_v4(&r->addrs[i].addr) == !v6
+            && mat_addr_is_host(&r->addrs[i].addr)) {
+            *addr = r->addrs[i].addr;
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+matd_routes_get_status(const struct matd_routes *r,
+                       struct matd_routes_status *status)
+{
+    const struct neighbour *n;
+    const struct want *want;
+
+    *status = (struct matd_routes_status) {
+        .device = r->device,
+        .is_up = r->ifindex && r->is_up,
+        .mtu = r->mtu,
+        .n_wanted = hmap_count(&r->wants),
+        .n_lookups = r->n_lookups,
+        .n_probes = r->n_probes,
+        .n_resyncs = r->n_resyncs,
+        .problem = r->problem[0] ? r->problem : NULL,
+    };
+    HMAP_FOR_EACH (want, node, &r->wants) {
+        status->n_good += want->is_good;
+    }
+    HMAP_FOR_EACH (n, node, &r->neighbours) {
+        status->n_neighbours += is_used(n);
+    }
+}
+
+bool
+matd_routes_next(const struct matd_routes *r, uint32_t *cursor,
+                 struct matd_routes_view *view)
+{
+    for (; *cursor <= UINT16_MAX; (*cursor)++) {
+        const struct want *want = find_want(r, *cursor);
+
+        if (want) {
+            const struct neighbour *n = want->uses[0].neighbour;
+
+            view->id = want->id;
+            view->addr = want->addr;
+            view->gateway = n ? n->addr : want->addr;
+            view->is_good = want->is_good;
+            view->route = want->route;
+            (*cursor)++;
+            return true;
+        }
+    }
+    return false;
+}
