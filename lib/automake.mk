@@ -23,9 +23,20 @@ lib_libmat_a_SOURCES = \
 	lib/mat-hold.c \
 	lib/mat-hold.h \
 	lib/mat-nd.c \
+	lib/mat-learn-said.c \
 	lib/mat-learn.h \
 	lib/mat-map.c \
 	lib/mat-map.h \
+	lib/mat-moa-check.c \
+	lib/mat-moa-frame.c \
+	lib/mat-moa-impl.h \
+	lib/mat-moa-range.c \
+	lib/mat-moa-range.h \
+	lib/mat-moa-record.c \
+	lib/mat-moa-show.c \
+	lib/mat-moa-text.c \
+	lib/mat-moa-timer.c \
+	lib/mat-moa.c \
 	lib/mat-moa.h \
 	lib/mat-multiplier.c \
 	lib/mat-multiplier.h \

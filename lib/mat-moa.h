@@ -34,12 +34,14 @@
  *
  *     PREFIX                     10.0.0.64/26
  *     FIRST-LAST                 10.0.0.100-10.0.0.120
- *     routed:ITEM                routed to this host, so on no link
- *     advertised:ITEM            IPv6: ITEM inside of each prefix that routers
- *                                advertise, its first bits being zero:
+ *     routed:...                 routed to this host, so on no link
+ *     advertised:...             IPv6: inside of each prefix that routers
+ *                                advertise, whose bits are zero here:
  *                                advertised:::1:0:0:0/80
- *     exclude:ITEM               not these, whatever else is said
- *     ITEM%UPLINK                by this uplink, if its addresses don't tell
+ *     exclude:...                not these, whatever else is said
+ *     ...%UPLINK                 by this uplink, if its addresses don't tell
+ *
+ * where "..." is PREFIX or FIRST-LAST.
  *
  * Each range belongs to the uplink that has it in a subnet; a routed one to
  * all of them, unless it says otherwise.
@@ -70,9 +72,10 @@ enum {
     MAT_MOA_RANGES_MAX = 1024,  /* After all exclusions. */
     MAT_MOA_RECORDS_MAX = 131072,       /* Twice the VMNs of a host: used ones
                                          * and those in quarantine. */
+    MAT_MOA_RESERVED_MAX = 32768,
     MAT_MOA_STOCK_MAX = 256,    /* Per family and uplink. */
     MAT_MOA_FRAME_MAX = 96,     /* The longest that goes out. */
-    MAT_MOA_TEXT_MAX = 320
+    MAT_MOA_TEXT_MAX = 512
 };
 
 /* The pool text. */
@@ -121,6 +124,8 @@ struct mat_moa_uplink {
     struct mat_moa_prefix subnets[MAT_MOA_SUBNETS_MAX];
     size_t n_routers[2];        /* [0] IPv4, [1] IPv6 (may be link-local). */
     struct mat_addr routers[2][MAT_MOA_ROUTERS_MAX];
+    struct mat_mac router_macs[2][MAT_MOA_ROUTERS_MAX]; /* Zero: not known, so
+                                 * what is for it goes to all. */
     size_t n_advertised;        /* On-link prefixes of advertisements. */
     struct mat_moa_prefix advertised[MAT_MOA_ADVERTISED_MAX];
 };
@@ -198,6 +203,7 @@ struct mat_moa_info {
     bool routed;
     bool home;                  /* MoA = HoA. */
     bool draining;              /* USED, but in no range any more. */
+    bool reserved;              /* See mat_moa_reserve(). */
     uint32_t n_conflicts;       /* Heard while it was used. */
     int64_t since_us;           /* In this state. */
     int64_t until_us;           /* QUARANTINED, CONFLICT: free then. */
@@ -241,22 +247,29 @@ bool mat_moa_release(struct mat_moa *, int64_t now_us,
                      const struct mat_addr *moa);
 
 /* Never hands out 'addr' from now on (or again, with false), since it is
- * somebody's though it lies in a range: a known HoA, a peer's address.  At
- * most MAT_MOA_RECORDS_MAX; false if it is used or there are too many. */
+ * somebody's though it lies in a range: a known HoA, a peer's address.  Only
+ * its owner may still have a HoA at home.  False if another VMN uses it now
+ * or there are MAT_MOA_RESERVED_MAX already. */
 bool mat_moa_reserve(struct mat_moa *, int64_t now_us,
                      const struct mat_addr *addr, bool reserved);
 
-/* Tells the link again that a used 'moa' is here: after a VMN became live
- * (at home: that it is here now).  Three times in some seconds. */
+/* Tells the link that a used 'moa' is here, three times in some seconds: after
+ * its VMN became live.  For a VMN at home this must be called, or nothing is
+ * ever told, since until then it lives elsewhere with the same address. */
 void mat_moa_announce(struct mat_moa *, int64_t now_us,
                       const struct mat_addr *moa);
 
+/* Tells nothing of a used 'moa' any more: its VMN has left, and another host
+ * may speak for it.  A claim of another host does the same at home. */
+void mat_moa_hush(struct mat_moa *, int64_t now_us,
+                  const struct mat_addr *moa);
+
 /* The network. */
 
-/* A frame came in by 'uplink' (or the event of the switch about one, which
+/* A frame came in by an uplink (or the event of the switch about one, which
  * holds its first bytes).  Only ARP and Neighbor Discovery matter. */
-void mat_moa_hear(struct mat_moa *, int64_t now_us, const char *uplink,
-                  const void *frame, size_t size);
+void mat_moa_hear(struct mat_moa *, int64_t now_us, const void *frame,
+                  size_t size);
 void mat_moa_hear_event(struct mat_moa *, int64_t now_us,
                         const struct mat_event *);
 
@@ -316,7 +329,7 @@ bool mat_moa_next_info(const struct mat_moa *, size_t *cursor,
 
 /* Walks the prefixes that make up all ranges: for the switch's own pools and
  * for peers. */
-struct mat_moa_walk {
+struct mat_moa_walk {           /* Begins as zeros. */
     size_t range;
     struct mat_addr next;
     bool is_inside;
@@ -325,17 +338,21 @@ struct mat_moa_walk {
 bool mat_moa_next_prefix(const struct mat_moa *, struct mat_moa_walk *,
                          struct mat_moa_prefix *);
 
-/* Numbers of one stock: the MoAs of one family by one uplink. */
+/* Numbers of one stock: the MoAs of one family by one uplink, those that are
+ * routed apart. */
 struct mat_moa_stock {
-    const char *uplink;         /* "" for routed ranges of all. */
+    const char *uplink;         /* "" for what any uplink does. */
     bool v6;
+    bool routed;
     bool up;
     bool exhausted, low;
     uint64_t n_total;           /* Addresses in ranges; UINT64_MAX if more. */
-    uint64_t n_free;            /* Without RESERVED and all below. */
-    uint64_t n[MAT_MOA_N_STATES];       /* But FREE. */
+    uint64_t n_free;            /* In no state of 'n', and not reserved. */
+    uint64_t n[MAT_MOA_N_STATES];       /* [FREE] is the same as n_free. */
     uint64_t n_draining, n_reserved;
     int64_t next_free_us;       /* End of the oldest quarantine, or never. */
+    struct mat_mac claimer;     /* That claims one after the other, or zero:
+                                 * a router with proxy ARP. */
 };
 
 /* Walks the stocks that have ranges or records. */

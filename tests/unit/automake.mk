@@ -10,6 +10,7 @@ unit_tests += \
 	tests/unit/test-mat-golden \
 	tests/unit/test-mat-hold \
 	tests/unit/test-mat-map \
+	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
 	tests/unit/test-mat-reply \
