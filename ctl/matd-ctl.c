@@ -10,7 +10,6 @@
 #include "mat-agent.h"
 #include "matd-ctl-json.h"
 #include "matd-metrics.h"
-#include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "timeval.h"
 #include "unixctl.h"
@@ -261,19 +260,25 @@ unixctl_status(struct unixctl_conn *conn, int argc OVS_UNUSED,
 }
 
 static void
+reply_metrics(void *conn, const char *text)
+{
+    struct json *reply = json_object_create();
+
+    json_object_put_string(reply, "text", text ? text : "");
+    matd_ctl_reply(conn, reply);
+}
+
+static void
 unixctl_metrics(struct unixctl_conn *conn, int argc OVS_UNUSED,
                 const char *argv[] OVS_UNUSED, void *ctl_)
 {
     const struct matd_ctl *ctl = ctl_;
-    struct json *reply = json_object_create();
-    struct ds s = DS_EMPTY_INITIALIZER;
 
     if (ctl->metrics) {
-        matd_metrics_format(ctl->metrics, &s);
+        matd_metrics_ask(ctl->metrics, reply_metrics, conn);
+    } else {
+        unixctl_command_reply_error(conn, "matd is only starting");
     }
-    json_object_put_string(reply, "text", ds_cstr(&s));
-    ds_destroy(&s);
-    matd_ctl_reply(conn, reply);
 }
 
 void
