@@ -44,3 +44,4 @@ $(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H
 endif
 include ctl/matd-io.mk
 include ctl/matctl.mk
+include ctl/matd-ctl.mk
