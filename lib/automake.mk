@@ -23,7 +23,10 @@ lib_libmat_a_SOURCES = \
 	lib/mat-hold.c \
 	lib/mat-hold.h \
 	lib/mat-nd.c \
+	lib/mat-learn-impl.h \
 	lib/mat-learn-said.c \
+	lib/mat-learn-store.c \
+	lib/mat-learn.c \
 	lib/mat-learn.h \
 	lib/mat-map.c \
 	lib/mat-map.h \
@@ -71,4 +74,5 @@ lib_libmat_a_SOURCES = \
 	lib/mat-verdict.h \
 	lib/mat-word.c \
 	lib/mat-word.h
+include lib/agent.mk
 include lib/gossip.mk

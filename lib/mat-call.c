@@ -9,7 +9,7 @@ static bool
 has_key(enum mat_recorder_kind kind)
 {
     return ((kind >= MAT_REC_PREPARE && kind <= MAT_REC_PORT)
-            || kind == MAT_REC_UNFREEZE);
+            || kind == MAT_REC_UNFREEZE || kind == MAT_REC_LATE);
 }
 
 static void
@@ -44,6 +44,7 @@ put_call(struct mat_writer *w, const struct mat_call *c)
         break;
     case MAT_REC_ACCESSED:
     case MAT_REC_ASK:
+    case MAT_REC_ZONE:
         mat_put_u32(w, c->zone);
         mat_put_addr(w, &c->addr);
         mat_put_u8(w, c->flag);
@@ -53,6 +54,9 @@ put_call(struct mat_writer *w, const struct mat_call *c)
     case MAT_REC_CERT:
     case MAT_REC_SEEDS:
         mat_put_bytes(w, c->data, c->size);
+        break;
+    case MAT_REC_LATE:
+        mat_put_u64(w, c->host);
         break;
     case MAT_REC_CREATE:
     case MAT_REC_TICK:
@@ -124,6 +128,7 @@ mat_call_read(const struct mat_recorder_entry *entry, struct mat_call *c,
         break;
     case MAT_REC_ACCESSED:
     case MAT_REC_ASK:
+    case MAT_REC_ZONE:
         c->zone = mat_get_u32(&r);
         c->addr = mat_get_addr(&r);
         c->flag = mat_get_u8(&r) != 0;
@@ -133,6 +138,9 @@ mat_call_read(const struct mat_recorder_entry *entry, struct mat_call *c,
     case MAT_REC_CERT:
     case MAT_REC_SEEDS:
         get_data(&r, c, datagram);
+        break;
+    case MAT_REC_LATE:
+        c->host = mat_get_u64(&r);
         break;
     case MAT_REC_TICK:
     case MAT_REC_WITHDRAW:
@@ -244,6 +252,12 @@ make(struct mat_gossip *g, const struct mat_call *c)
     case MAT_REC_SEEDS:
         set_seeds(g, c);
         break;
+    case MAT_REC_ZONE:
+        mat_gossip_zone(g, c->now_us, c->zone, c->flag);
+        break;
+    case MAT_REC_LATE:
+        mat_gossip_late(g, c->now_us, &c->key, c->host);
+        break;
     case MAT_REC_CREATE:
     case MAT_REC_OUTPUTS:
         abort();                /* These are not calls. */
@@ -268,7 +282,7 @@ mat_call_name(enum mat_recorder_kind kind)
         "?", "create", "receive", "tick", "prepare", "withdraw", "claim",
         "leaving", "release", "port", "pool", "endpoint", "wall",
         "accessed", "ask", "outputs", "unfreeze", "join-keys", "leave",
-        "revoke", "cert", "seeds"
+        "revoke", "cert", "seeds", "zone", "late"
     };
 
     return kind < sizeof names / sizeof *names ? names[kind] : "?";

@@ -24,6 +24,7 @@ struct mat_call {
     bool flag;                  /* leaving, live, present, is_moa. */
     struct mat_endpoint endpoint;       /* RECEIVE: where it came from. */
     int64_t wall_s;
+    uint64_t host;              /* LATE. */
     uint8_t *data;              /* RECEIVE: the datagram; overwritten.
                                  * REVOKE: the claim.  JOIN_KEYS: both.
                                  * CERT: the certificate.  SEEDS: each as

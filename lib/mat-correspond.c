@@ -174,6 +174,20 @@ receive_interest(struct mat_gossip *g, struct mat_peer *from,
     }
 }
 
+/* 'host' does not know yet where 'key' is live. */
+void
+mat_gossip_late(struct mat_gossip *g, int64_t now_us,
+                const struct mat_key *key, uint64_t host)
+{
+    const struct mat_claim *claim = mat_store_find(&g->store, key);
+    struct mat_member *m = mat_member_find(g, host);
+
+    g->now_us = now_us;
+    if (m && claim && host != g->config.id && host != claim->version.host) {
+        mat_reply_claims(g, mat_peer_get(g, m), &claim, 1, true);
+    }
+}
+
 bool
 mat_correspond_receive(struct mat_gossip *g, struct mat_peer *from,
                        uint8_t type, struct mat_reader *r)

@@ -184,7 +184,10 @@ void mat_gossip_port(struct mat_gossip *, int64_t now_us,
 void mat_gossip_unfreeze(struct mat_gossip *, int64_t now_us,
                          const struct mat_key *key);
 
-/* Events in: this host. */
+/* Events in: this host.  zone: it has, or has no more, ports in 'zone', so
+ * that records of it are kept although no VMN is known yet.  Counted. */
+void mat_gossip_zone(struct mat_gossip *, int64_t now_us, uint32_t zone,
+                     bool present);
 enum mat_gossip_result mat_gossip_pool(struct mat_gossip *, int64_t now_us,
                                        const struct mat_addr *,
                                        unsigned int plen, bool present);
@@ -211,7 +214,10 @@ bool mat_gossip_revoke(struct mat_gossip *, int64_t now_us,
                        const uint8_t *claim, size_t size);
 
 /* Events in: traffic.  accessed: a VMN here exchanges packets with this HoA.
- * ask: a packet is for an address of which nothing is known. */
+ * ask: a packet is for an address of which nothing is known.  late: 'host'
+ * sent a packet for 'key' here, where it was before. */
+void mat_gossip_late(struct mat_gossip *, int64_t now_us,
+                     const struct mat_key *key, uint64_t host);
 void mat_gossip_accessed(struct mat_gossip *, int64_t now_us, uint32_t zone,
                          const struct mat_addr *hoa);
 void mat_gossip_ask(struct mat_gossip *, int64_t now_us, uint32_t zone,

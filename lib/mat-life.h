@@ -35,8 +35,8 @@ enum mat_life {
 #define MAT_LIFE(ENUM, NAME, TEXT) MAT_LIFE_##ENUM,
     MAT_LIVES
 #undef MAT_LIFE
-    MAT_N_LIVES
 };
+enum { MAT_N_LIVES = MAT_LIFE_PARKED + 1 };
 
 /* MAT_LIFE_CAUSE(ENUM, "name", "meaning") */
 #define MAT_LIFE_CAUSES                                                     \
@@ -54,8 +54,8 @@ enum mat_life_cause {
 #define MAT_LIFE_CAUSE(ENUM, NAME, TEXT) MAT_LIFE_##ENUM,
     MAT_LIFE_CAUSES
 #undef MAT_LIFE_CAUSE
-    MAT_N_LIFE_CAUSES
 };
+enum { MAT_N_LIFE_CAUSES = MAT_LIFE_QUIET + 1 };
 
 /* The state after 'cause' in 'state'; the same one if 'cause' means nothing
  * then. */

@@ -43,7 +43,9 @@ enum mat_recorder_kind {
     MAT_REC_LEAVE,
     MAT_REC_REVOKE,             /* The claim. */
     MAT_REC_CERT,               /* The certificate. */
-    MAT_REC_SEEDS               /* n x { address, port (2) }. */
+    MAT_REC_SEEDS,              /* n x { address, port (2) }. */
+    MAT_REC_ZONE,               /* Zone (4), zero address, flag (1). */
+    MAT_REC_LATE                /* Key, host (8). */
 };
 
 struct mat_recorder;
@@ -59,6 +61,9 @@ struct mat_recorder *mat_recorder_create(size_t bytes_max);
 void mat_recorder_destroy(struct mat_recorder *);
 void mat_recorder_note(struct mat_recorder *, int64_t now_us,
                        enum mat_recorder_kind, const void *data, size_t size);
+
+/* How many entries were noted so far. */
+uint64_t mat_recorder_n_noted(const struct mat_recorder *);
 
 /* Size of the recording, and the recording itself. */
 size_t mat_recorder_size(const struct mat_recorder *);

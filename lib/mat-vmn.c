@@ -92,6 +92,20 @@ unref_zone(struct mat_gossip *g, uint32_t zone)
     }
 }
 
+void
+mat_gossip_zone(struct mat_gossip *g, int64_t now_us, uint32_t zone,
+                bool present)
+{
+    size_t where;
+
+    g->now_us = now_us;
+    if (present) {
+        ref_zone(g, zone);
+    } else if (find_zone(g, zone, &where)) {
+        unref_zone(g, zone);
+    }
+}
+
 static struct mat_vmn *
 get_vmn(struct mat_gossip *g, const struct mat_key *key)
 {

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is where: what guests say, what ports promise.
+ *
+ * A guest may say anything.  mat-learn.h keeps ports of this host apart; here
+ * it is decided what a port may take from other hosts:
+ *
+ *  - homes of a MAC that is configured on the port, or that was the first one
+ *    heard there, if the port has none configured;
+ *  - a home address that is live with another MAC only if it is configured on
+ *    the port;
+ *  - a home address that nobody here knows is asked for first: perhaps peers
+ *    do. */
+#include "mat-agent-impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* May 'dock' have what lives elsewhere with 'mac'? */
+static bool
+may_take(const struct mat_agent *a, const struct mat_dock *dock,
+         const struct mat_mac *mac)
+{
+    struct mat_mac first;
+
+    if (dock->config.has_mac) {
+        return mat_mac_equal(&dock->config.mac, mac);
+    }
+    return (mat_learn_get_mac(a->learn, dock->name, 0, &first)
+            && mat_mac_equal(&first, mac));
+}
+
+static bool
+is_configured_hoa(const struct mat_dock *dock, const struct mat_addr *hoa)
+{
+    for (size_t i = 0; i < dock->config.n_hoas; i++) {
+        if (mat_addr_equal(&dock->config.hoas[i], hoa)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+note_violation(struct mat_agent *a, const struct mat_dock *dock,
+               const struct mat_home *home, const struct mat_mac *mac)
+{
+    char name[MAT_HOME_STRLEN], owner[MAT_MAC_STRLEN], text[MAT_MAC_STRLEN];
+
+    mat_agent_count(a, MAT_AGENT_C_VIOLATIONS);
+    mat_agent_log(a, MAT_AGENT_WARN,
+                  "port %s (%s) says that it has %s, which belongs to %s: "
+                  "not believed", dock->name, mat_mac_format(mac, text),
+                  mat_home_format(home, name),
+                  home->guest ? mat_mac_format(&home->guest->mac, owner)
+                  : "another");
+}
+
+/* Was it said before what is known now came to pass?  Packets of a VMN that
+ * has just left may still be on their way through the switch. */
+static bool
+is_stale(const struct mat_stay *stay, int64_t said_us)
+{
+    bool was_here = (stay->state == MAT_LIFE_GONE
+                     || stay->state == MAT_LIFE_LEAVING);
+
+    return said_us < stay->since_us + (was_here ? MAT_AGENT_ECHO_US : 0);
+}
+
+static void
+home_starts(struct mat_agent *a, struct mat_home *home,
+            struct mat_dock *dock, int64_t said_us, const char *trigger)
+{
+    struct mat_stay *stay = home->stay;
+
+    mat_agent_count(a, MAT_AGENT_C_STEPS);
+    if (stay && stay->state == MAT_LIFE_LIVE && stay->dock == dock) {
+        return;
+    } else if (stay && is_stale(stay, said_us)) {
+        mat_agent_count(a, MAT_AGENT_C_EVENTS_STALE);
+        return;
+    } else if (!mat_home_may_claim(home)) {
+        return;
+    } else if (mat_home_is_elsewhere(a, home)
+               && !may_take(a, dock, &home->guest->mac)) {
+        note_violation(a, dock, home, &home->guest->mac);
+        return;
+    } else if (stay && stay->is_asked) {
+        return;                 /* The answer decides. */
+    }
+    mat_home_step(a, home, MAT_LIFE_STARTS, dock, trigger);
+}
+
+/* Nothing is known of 'home': asks peers, and prepares meanwhile. */
+static void
+ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
+          const char *trigger)
+{
+    const struct mat_call call = {
+        .kind = MAT_REC_ASK, .now_us = a->now_us, .zone = home->key.zone,
+        .addr = home->key.addr
+    };
+
+    mat_home_step(a, home, MAT_LIFE_PREPARE, dock, trigger);
+    if (!home->stay) {
+        return;
+    }
+    home->stay->is_asked = true;
+    home->stay->heard_us = a->now_us;
+    mat_heap_set(&a->heap, &home->stay->timer, a->now_us + MAT_AGENT_ASK_US);
+    mat_agent_count(a, MAT_AGENT_C_ASKED);
+    mat_call_make(a->gossip, a->recorder, &call);
+}
+
+static bool
+is_unknown(const struct mat_home *home)
+{
+    return !home->live_host && !home->stay && !home->n_preps;
+}
+
+/* 'dock' says that it has 'hoa'.  The home if it may. */
+static struct mat_home *
+claim_hoa(struct mat_agent *a, struct mat_dock *dock,
+          const struct mat_learn_said *said, const char *trigger)
+{
+    struct mat_home *home = mat_home_get(a, dock->config.zone, &said->hoa);
+    bool is_same, is_held;
+
+    if (!home) {
+        return NULL;
+    }
+    is_same = !home->guest || mat_mac_equal(&home->guest->mac, &said->mac);
+    is_held = (mat_home_is_elsewhere(a, home)
+               || (home->stay && home->stay->state == MAT_LIFE_LIVE
+                   && home->stay->dock && home->stay->dock->is_given));
+    if (!is_same && is_held && !is_configured_hoa(dock, &said->hoa)) {
+        note_violation(a, dock, home, &said->mac);
+        mat_learn_forget(a->learn, a->now_us, home->key.zone, &said->hoa);
+        return NULL;
+    }
+    if (!mat_home_set_mac(a, home, &said->mac)) {
+        mat_home_put(a, home);
+        return NULL;
+    }
+    if (is_unknown(home) && mat_agent_has_gossip(a)) {
+        ask_first(a, home, dock, trigger);
+    }
+    return home;
+}
+
+void
+mat_agent_spoke(struct mat_agent *a, struct mat_dock *dock,
+                const struct mat_learn_said *said, int64_t said_us,
+                const char *trigger)
+{
+    struct mat_home *homes[MAT_AGENT_GUEST_MAX], *first = NULL, *home;
+    enum mat_learn_verdict verdict;
+    struct mat_guest *guest;
+    size_t n = 0;
+
+    verdict = mat_learn_hear(a->learn, a->now_us, dock->name, said);
+    if (mat_learn_is_violation(verdict)) {
+        mat_agent_count(a, MAT_AGENT_C_VIOLATIONS);
+        return;
+    }
+    if (said->has_hoa && said->kind != MAT_LEARN_PROBE) {
+        first = claim_hoa(a, dock, said, trigger);
+    }
+    if (first) {
+        home_starts(a, first, dock, said_us, trigger);
+    }
+    guest = mat_guest_find(a, dock->config.zone, &said->mac);
+    for (home = guest ? guest->homes : NULL;
+         home && n < MAT_AGENT_GUEST_MAX; home = home->next) {
+        homes[n++] = home;
+    }
+    while (n) {
+        if (homes[--n] != first) {
+            home_starts(a, homes[n], dock, said_us, trigger);
+        }
+    }
+}
+
+/* Ports that promise. */
+
+static void
+expect_home(struct mat_agent *a, struct mat_home *home,
+            struct mat_dock *dock)
+{
+    enum mat_life state = mat_home_state(home);
+
+    if (state == MAT_LIFE_LEAVING && home->stay->dock == dock) {
+        mat_home_step(a, home, MAT_LIFE_GOES_ON, dock, "port");
+    } else if (state == MAT_LIFE_PREPARED
+               || (state != MAT_LIFE_LIVE && state != MAT_LIFE_LEAVING
+                   && mat_home_may_claim(home)
+                   && (mat_home_is_elsewhere(a, home) || home->stay))) {
+        mat_home_step(a, home, MAT_LIFE_PREPARE, dock, "port");
+    }
+}
+
+/* A port has come that has 'mac': what lives elsewhere with that MAC may soon
+ * be here. */
+void
+mat_agent_expect(struct mat_agent *a, struct mat_dock *dock, uint32_t zone,
+                 const struct mat_mac *mac)
+{
+    struct mat_guest *guest = mat_guest_find(a, zone, mac);
+    struct mat_home *homes[MAT_AGENT_GUEST_MAX], *home;
+    size_t n = 0;
+
+    for (home = guest ? guest->homes : NULL;
+         home && n < MAT_AGENT_GUEST_MAX; home = home->next) {
+        homes[n++] = home;
+    }
+    while (n) {
+        expect_home(a, homes[--n], dock);
+    }
+}
+
+/* A home address is configured on a port, of which the MAC is known. */
+static void
+bound_by_config(struct mat_agent *a, const struct mat_learn_binding *b)
+{
+    struct mat_dock *dock = mat_dock_find(a, b->port);
+    struct mat_home *home = mat_home_get(a, b->zone, &b->hoa);
+
+    if (!dock || !dock->is_given || !home) {
+        return;
+    }
+    if (!home->guest || is_unknown(home)) {
+        mat_home_set_mac(a, home, &b->mac);
+    }
+    if (!home->guest || !mat_mac_equal(&home->guest->mac, &b->mac)
+        || !mat_home_may_claim(home)) {
+        mat_home_put(a, home);
+        return;                 /* It is another's until the VMN speaks. */
+    }
+    if (is_unknown(home)) {
+        if (mat_agent_has_gossip(a)) {
+            ask_first(a, home, dock, "configured");
+        } else {
+            mat_home_step(a, home, dock->is_dead ? MAT_LIFE_PREPARE
+                          : MAT_LIFE_STARTS, dock, "configured");
+        }
+    } else {
+        expect_home(a, home, dock);
+    }
+    if (home->stay) {
+        home->stay->is_configured = true;
+    }
+}
+
+static void
+unbound(struct mat_agent *a, const struct mat_learn_change *change)
+{
+    const struct mat_learn_binding *b = &change->binding;
+    struct mat_home *home = mat_home_find(a, b->zone, &b->hoa);
+
+    if ((change->why == MAT_LEARN_WHY_AGE
+         || change->why == MAT_LEARN_WHY_CONFIG)
+        && home && home->stay && home->stay->dock
+        && !strcmp(home->stay->dock->name, b->port)) {
+        mat_home_step(a, home, MAT_LIFE_RELEASE, NULL,
+                      mat_learn_why_text(change->why));
+    }
+}
+
+static void
+note_change(struct mat_agent *a, const struct mat_learn_change *change)
+{
+    const struct mat_learn_binding *b = &change->binding;
+    char mac[MAT_MAC_STRLEN], hoa[MAT_ADDR_STRLEN];
+
+    switch (change->kind) {
+    case MAT_LEARN_CHANGE_BOUND:
+        if (b->configured) {
+            bound_by_config(a, b);
+        }
+        break;
+    case MAT_LEARN_CHANGE_UNBOUND:
+        unbound(a, change);
+        break;
+    case MAT_LEARN_CHANGE_VIOLATION:
+        mat_agent_log(a, MAT_AGENT_WARN,
+                      "port %s: %s, MAC %s, HoA %s%s%s; %" PRIu64 " times",
+                      b->port, mat_learn_verdict_text(change->verdict),
+                      mat_mac_format(&b->mac, mac),
+                      mat_addr_format(&b->hoa, hoa),
+                      change->other[0] ? ", of port " : "", change->other,
+                      change->n);
+        break;
+    }
+}
+
+void
+mat_agent_drain_learn(struct mat_agent *a)
+{
+    struct mat_learn_change change;
+
+    while (mat_learn_next(a->learn, &change)) {
+        note_change(a, &change);
+    }
+}
