@@ -28,6 +28,9 @@
  * taken over by the running engine; another identity or cluster means another
  * engine, for which matd_gossip_set_keys() asks by false.
  *
+ * A recording that still has its beginning can be replayed by who has the keys
+ * of the host: matd-recording.h.
+ *
  * Needs no Open vSwitch but for matd_gossip_wait(), in matd-wait.c.
  * Threads: one caller at a time. */
 
@@ -45,10 +48,10 @@ enum {
 struct matd_gossip_config {
     struct mat_endpoint bind;   /* Address zero: all. */
     struct mat_endpoint advertised;     /* Where peers find this host. */
-    uint16_t mtu;               /* Of the VMNs' traffic, for the record. */
+    uint16_t mtu;               /* Of the underlay.  Of the next engine. */
     struct mat_endpoint seeds[MAT_GOSSIP_SEEDS_MAX];
     size_t n_seeds;
-    bool all_zones;
+    bool all_zones;             /* Of the next engine. */
 };
 
 /* MATD_GOSSIP_COUNTER(ENUM, "text") */
@@ -87,7 +90,8 @@ struct matd_gossip_hooks {
     /* Puts 'generation' on disk, before anything more is sent. */
     void (*keep_generation)(void *aux, uint32_t generation);
 
-    /* A datagram of matd-path.h.  May be null. */
+    /* A datagram of matd-path.h, of which less than 'size' may be there, but
+     * enough for its message.  May be null. */
     void (*path)(void *aux, int64_t now_us, const struct mat_endpoint *from,
                  const uint8_t *data, size_t size);
 
@@ -118,8 +122,16 @@ void matd_gossip_stop(struct matd_gossip *, int64_t now_us, bool leave);
 bool matd_gossip_set_keys(struct matd_gossip *, int64_t now_us,
                           const struct matd_keys *);
 
-/* Both null while there is no engine. */
+/* A revocation as it is in its file (matd-keys.h).  It spreads to all. */
+bool matd_gossip_revoke(struct matd_gossip *, int64_t now_us,
+                        const char *armour, size_t size,
+                        char error[MATD_GOSSIP_ERROR_MAX]);
+
+/* Null while there is no engine. */
 struct mat_gossip *matd_gossip_engine(struct matd_gossip *);
+
+/* The recording of this engine and those before; secret, since join keys may
+ * be in it. */
 struct mat_recorder *matd_gossip_recorder(struct matd_gossip *);
 
 /* Receives, ticks, drains and sends.  flush: only drains and sends. */

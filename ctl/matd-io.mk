@@ -10,11 +10,17 @@ ctl_libmatdio_a_SOURCES = \
 	ctl/matctl-key.c \
 	ctl/matctl-key.h \
 	ctl/matd-armour.c \
+	ctl/matd-gossip.c \
+	ctl/matd-gossip.h \
 	ctl/matd-keys.c \
 	ctl/matd-keys.h \
+	ctl/matd-recording.c \
+	ctl/matd-recording.h \
 	ctl/matd-state-file.c \
 	ctl/matd-state-file.h \
 	ctl/matd-state.c \
-	ctl/matd-state.h
+	ctl/matd-state.h \
+	ctl/matd-udp.c \
+	ctl/matd-udp.h
 MATDIO_LIBS = ctl/libmatdio.a ctl/libmatcrypto.a lib/libmat.a \
 	$(SODIUM_LIBS) -lpthread

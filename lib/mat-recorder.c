@@ -12,7 +12,7 @@ static const char magic[MAGIC_SIZE] = "matrec1\n";
 struct mat_recorder {
     uint8_t *ring;
     size_t max, head, n;        /* 'n' bytes from 'head' on, in a circle. */
-    uint64_t n_lost;
+    uint64_t n_lost, n_noted;
 };
 
 struct mat_recorder *
@@ -78,6 +78,7 @@ mat_recorder_note(struct mat_recorder *rec, int64_t now_us,
     uint8_t head[ENTRY_HEAD_SIZE];
     struct mat_writer w = { .bytes = head, .max = sizeof head };
 
+    rec->n_noted++;
     if (size + sizeof head > rec->max) {
         rec->n_lost++;
         return;
@@ -90,6 +91,12 @@ mat_recorder_note(struct mat_recorder *rec, int64_t now_us,
     mat_put_u8(&w, (uint8_t) kind);
     copy_in(rec, head, sizeof head);
     copy_in(rec, data, size);
+}
+
+uint64_t
+mat_recorder_n_noted(const struct mat_recorder *rec)
+{
+    return rec->n_noted;
 }
 
 size_t

@@ -3,6 +3,7 @@
 # Units of the agent's gossip I/O, keys and state: real files and sockets.
 
 unit_tests += \
+	tests/unit/test-matd-gossip \
 	tests/unit/test-matd-keys \
 	tests/unit/test-matd-state
 MATDIO_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
@@ -10,6 +11,14 @@ tests_unit_test_matd_keys_CPPFLAGS = $(MATDIO_CPPFLAGS)
 tests_unit_test_matd_keys_LDADD = $(MATDIO_LIBS) $(LDADD)
 tests_unit_test_matd_keys_SOURCES = tests/unit/test-matd-keys.c $(FOLDER)
 FOLDER = tests/unit/folder.c tests/unit/folder.h
+
+# Finds no IPv6, or a full device, when it wants to.
+tests_unit_test_matd_gossip_CPPFLAGS = $(MATDIO_CPPFLAGS)
+tests_unit_test_matd_gossip_LDADD = $(MATDIO_LIBS) $(LDADD)
+tests_unit_test_matd_gossip_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=socket \
+	-Wl,--wrap=sendmmsg
+tests_unit_test_matd_gossip_SOURCES = tests/unit/test-matd-gossip.c \
+	tests/unit/pair.c tests/unit/pair.h $(FOLDER)
 
 # Dies or fails at a chosen system call.
 tests_unit_test_matd_state_CPPFLAGS = $(MATDIO_CPPFLAGS)
