@@ -339,7 +339,8 @@ set_own(const char *s, struct args *a)
 #define NAME_FORM "a name of at most 63 characters"
 #define NUMBER_FORM "a number up to 65535"
 #define PREFIX_FORM "a prefix like 172.16.1.0/24"
-#define SUBNET_FORM "PREFIX, or PREFIX,gw=ADDRESS with an address of it, 8 at most"
+#define SUBNET_FORM "PREFIX, or PREFIX,gw=ADDRESS with an address of it, " \
+                    "at most 8 of them"
 
 static const struct key add_keys[] = {
     { "zone", parse_entry_zone, ZONE_FORM, false, false },

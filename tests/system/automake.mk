@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	tests/system/switch.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
+	tests/system/test_ports.py \
 	tests/system/test_relay.py \
 	tests/system/test_safety.py \
 	tests/system/test_switch.py \

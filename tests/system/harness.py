@@ -35,6 +35,14 @@ def test(function):
     return function
 
 
+def test_with(mode):
+    """A test of what only one kind of port has: "dpdk" or "kernel"."""
+    def mark(function):
+        function.mode = mode
+        return test(function)
+    return mark
+
+
 def address(vm, family):
     return vm.v4 if family == 4 else vm.v6
 

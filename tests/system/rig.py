@@ -93,12 +93,15 @@ class Site:
         self.mtu = 1500
         self.ports = {}                 # link name -> OpenFlow number
         self._quiet_default()
-        connect(self.namespace, "uplink", router.namespace, self.name)
+        self.lay_cable()
         self.namespace.ip(f"link set dev uplink address {self.uplink_mac}")
         router.namespace.ip(
             f"addr add {self.subnet4}.1/24 dev {self.name}",
             f"addr add {self.subnet6}::1/64 dev {self.name} nodad")
         self.router_mac = router.namespace.mac(self.name)
+
+    def lay_cable(self):
+        connect(self.namespace, "uplink", self.router.namespace, self.name)
 
     def _quiet_default(self):
         """The host's own network stack must not answer on the cables: they
@@ -321,7 +324,7 @@ class Rig:
             if site.switch:
                 site.switch.stop()
         delete_namespaces(self.prefix)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        delete_directory(self.dir)
 
 
 def choose_mode(build, mode):
@@ -331,7 +334,7 @@ def choose_mode(build, mode):
     why = None
     if not build.has_dpdk():
         why = "this Open vSwitch was built without DPDK"
-    elif not enough_hugepages():
+    elif not free_hugepages(HUGEPAGES_NEEDED):
         why = f"no {HUGEPAGES_NEEDED} free hugepages of 2 MB"
     if why and mode == "dpdk":
         raise CommandError(why)
@@ -346,16 +349,16 @@ def _hugepages(what):
     return 0
 
 
-def enough_hugepages():
+def free_hugepages(needed):
     """Raises the number of hugepages if that is needed; never lowers it."""
-    missing = HUGEPAGES_NEEDED - _hugepages("Free")
+    missing = needed - _hugepages("Free")
     if missing > 0:
         try:
             with open("/proc/sys/vm/nr_hugepages", "w") as file:
                 file.write(str(_hugepages("Total") + missing))
         except OSError:
             return False
-    return _hugepages("Free") >= HUGEPAGES_NEEDED
+    return _hugepages("Free") >= needed
 
 
 # Leftovers.
@@ -380,7 +383,17 @@ def reap(everything=False):
         for pid in _daemons(path):
             end_process(pid)
         delete_namespaces(owner[1])
-        shutil.rmtree(path, ignore_errors=True)
+        delete_directory(path)
+
+
+def delete_directory(path):
+    """With the small disks that tests mount in it."""
+    with open("/proc/mounts") as file:
+        for line in file.readlines():
+            where = line.split()[1]
+            if where.startswith(path + "/"):
+                run("umount", where, check=False)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _owner(path):

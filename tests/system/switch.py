@@ -81,12 +81,14 @@ class Build:
 
 
 class Switch:
-    def __init__(self, build, namespace, directory, mode, cpu):
+    def __init__(self, build, namespace, directory, mode, cpu,
+                 dpdk_extra=""):
         self.build = build
         self.namespace = namespace
         self.dir = directory
         self.mode = mode
         self.cpu = cpu
+        self.dpdk_extra = dpdk_extra
         self.pids = {}
         os.makedirs(directory)
         self._create_database()
@@ -143,7 +145,7 @@ class Switch:
         config = ["external-ids:hostname=" + self.namespace.name]
         if self.mode == "dpdk":
             extra = ("--no-pci --in-memory --no-telemetry --file-prefix="
-                     + self.namespace.name)
+                     f"{self.namespace.name} {self.dpdk_extra}")
             config += ["other_config:dpdk-init=true",
                        f"other_config:dpdk-socket-mem={DPDK_MEMORY_MB}",
                        f"other_config:dpdk-socket-limit={DPDK_LIMIT_MB}",

@@ -5,7 +5,7 @@ import socket
 
 import frames
 from capture import Capture
-from harness import (FAMILIES, Counters, Skip, address, assert_reaches,
+from harness import (FAMILIES, Counters, address, assert_reaches,
                      assert_same, moa, test)
 from switch import wait_until
 from traffic import (TcpStream, UdpStream, bound, discover_mtu, ping,
@@ -178,42 +178,3 @@ def the_number_of_datapath_flows_does_not_follow_the_number_of_pairs(rig):
         assert len(flows) <= 12 * len(site.ports), shown
         for word in ("src=", "dst=", "sport", "proto="):
             assert word not in shown.split("actions")[0], shown
-
-
-@test
-def jumbo_frames_pass_where_both_ends_take_them(rig):
-    """And are told to be too big where one does not."""
-    if rig.mode == "dpdk":
-        raise Skip("net_af_packet ports of the rig take 1500 bytes only")
-    big = [rig.a1, rig.b1]
-    set_mtu(rig, big, 9000)
-    try:
-        for family, overhead in ((4, 28), (6, 48)):
-            source = address(rig.a1, family)
-            assert ping(rig.a1.namespace, source, address(rig.b1, family),
-                        size=9000 - overhead, fragment=False), "to b1"
-            assert_same("MTU to a2", discover_mtu(
-                rig.a1.namespace, source, address(rig.a2, family), 9000)[0],
-                1500)
-            assert_same("MTU to c1", discover_mtu(
-                rig.a1.namespace, source, address(rig.c1, family), 9000)[0],
-                1500)
-            assert tcp_transfer(rig.a1.namespace, source, rig.b1.namespace,
-                                address(rig.b1, family), 4 << 20)
-    finally:
-        set_mtu(rig, big, 1500)
-
-
-def set_mtu(rig, vms, mtu):
-    """Of some VMs, their ports, and the cables between their sites."""
-    sites = {vm.site for vm in vms}
-    for site in sites:
-        for link in ["uplink"] + [vm.name for vm in vms if vm.site is site]:
-            site.namespace.ip(f"link set dev {link} mtu {mtu}")
-            site.switch.vsctl("set", "interface", link, f"mtu_request={mtu}")
-        rig.router.namespace.ip(f"link set dev {site.name} mtu {mtu}")
-        for other in sites - {site}:
-            site.mat.nexthop(other.number, mtu)
-    for vm in vms:
-        vm.namespace.ip(f"link set dev eth0 mtu {mtu}")
-        vm.site.mat.vm_port(vm.name, mtu)
