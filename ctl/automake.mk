@@ -45,3 +45,4 @@ endif
 include ctl/matd-io.mk
 include ctl/matctl.mk
 include ctl/matd-ctl.mk
+include ctl/dist.mk
