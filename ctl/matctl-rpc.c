@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon.h"
 #include "dirs.h"
@@ -17,6 +18,10 @@
 #include "util.h"
 
 enum { PAGES_MAX = 100000 };    /* A cursor that never ends is a bug. */
+
+/* Where matd.service has it, since matd's user may not write to the folder of
+ * Open vSwitch. */
+static const char service_socket[] = "/run/ovs-mat/matd.ctl";
 
 /* "matd" becomes the path of its socket, a path stays.  Null with '*error',
  * a positive errno value. */
@@ -32,7 +37,10 @@ find_socket(const char *target, int *error)
     pidfile = xasprintf("%s/%s.pid", ovs_rundir(), target);
     pid = read_pidfile(pidfile);
     free(pidfile);
-    if (pid < 0) {
+    if (pid < 0 && !strcmp(target, "matd") && !getenv("OVS_RUNDIR")
+        && !access(service_socket, F_OK)) {
+        return xstrdup(service_socket);
+    } else if (pid < 0) {
         *error = -pid;
         return NULL;
     }
