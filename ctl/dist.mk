@@ -61,6 +61,8 @@ uninstall-dist:
 		'$(DESTDIR)$(hookdir)/libvirt-hook'
 endif
 
+dist_man_MANS += ctl/matctl.8
+dist_doc_DATA += docs/matctl-json.md
 CLEANFILES += $(DIST_FILES)
 EXTRA_DIST += ctl/libvirt-hook ctl/matctl.bash \
 	ctl/systemd/default ctl/systemd/logrotate.in \
