@@ -26,18 +26,26 @@ sbin_PROGRAMS += ctl/matd
 ctl_matd_CPPFLAGS = $(OVS_CPPFLAGS) -DMAT_VERSION='"$(VERSION)"'
 ctl_matd_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
 ctl_matd_SOURCES = \
+	$(MATD_CTL_SOURCES) \
 	ctl/matd-config.c \
 	ctl/matd-config.h \
+	ctl/matd-core-gossip.c \
+	ctl/matd-core-impl.h \
+	ctl/matd-core-status.c \
+	ctl/matd-core.c \
+	ctl/matd-core.h \
 	ctl/matd-flows.c \
 	ctl/matd-flows.h \
 	ctl/matd-netlink.c \
 	ctl/matd-netlink.h \
+	ctl/matd-notify.c \
+	ctl/matd-notify.h \
 	ctl/matd-routes.c \
 	ctl/matd-routes.h \
 	ctl/matd-switch.c \
 	ctl/matd-switch.h \
 	ctl/matd.c
-ctl_matd_LDADD = lib/libmat.a $(OVS_LIB) $(SODIUM_LIBS)
+ctl_matd_LDADD = $(MATDIO_LIBS) $(OVS_LIB)
 ctl_matd_LINK = $(OVS_LINK)
 $(ctl_matd_OBJECTS): $(OVS_LIB)
 $(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H

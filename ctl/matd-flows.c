@@ -391,6 +391,7 @@ get_protocol(const struct matd_flows *f)
     return ofputil_protocol_from_ofp_version(rconn_get_version(f->rc));
 }
 
+/* Open vSwitch takes "only own" to mean: own changes in full, too. */
 static void
 start_monitor(struct matd_flows *f)
 {
@@ -398,7 +399,7 @@ start_monitor(struct matd_flows *f)
         .id = 1,
         .command = OFPFMC_ADD,
         .flags = (OFPFMF_INITIAL | OFPFMF_ADD | OFPFMF_REMOVED | OFPFMF_MODIFY
-                  | OFPFMF_INSTRUCTIONS | OFPFMF_NO_ABBREV),
+                  | OFPFMF_INSTRUCTIONS | OFPFMF_ONLY_OWN),
         .out_port = OFPP_NONE,
         .out_group = OFPG_ANY,
         .table_id = 0xff,

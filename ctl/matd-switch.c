@@ -50,7 +50,7 @@ enum phase {
     PHASE_RUN
 };
 
-enum { N_DUMPS = MAT_UPDATE_DUMP_POOLS + 1 };
+enum { N_DUMPS = MAT_UPDATE_DUMP_POOLS + 2 };
 
 struct matd_switch {
     char *path;
@@ -207,7 +207,8 @@ add_to_chunk(struct chunk *chunk, uint64_t sequence, const struct mat_op *op)
         chunk->sequences = x2nrealloc(chunk->sequences, &chunk->allocated,
                                       sizeof *chunk->sequences);
     }
-    chunk->sequences[i] = chunk->last = sequence;
+    chunk->sequences[i] = sequence;
+    chunk->last = MAX(chunk->last, sequence);
     return true;
 }
 
@@ -559,7 +560,9 @@ handle_ack(struct matd_switch *sw)
     drop_first_chunk(sw);
     sw->stats.ack_us = time_usec() - sw->sent_us;
     sw->stats.ack_max_us = MAX(sw->stats.ack_max_us, sw->stats.ack_us);
-    sw->handler->acked(sw->aux, last);
+    if (last) {
+        sw->handler->acked(sw->aux, last);
+    }
 }
 
 static bool
@@ -611,7 +614,10 @@ handle_refusal(struct matd_switch *sw, unsigned int reason, uint64_t bad,
     for (size_t i = 0; mat_update_next(&reader, &op); i++) {
         if (is_refused(i, bad)) {
             sw->stats.n_refused++;
-            sw->handler->refused(sw->aux, old->sequences[i], &op, reason, why);
+            if (old->sequences[i]) {
+                sw->handler->refused(sw->aux, old->sequences[i], &op, reason,
+                                     why);
+            }
         }
     }
     free_chunk(old);

@@ -31,7 +31,7 @@ lib_libmat_a_SOURCES = \
 	lib/mat-map.c \
 	lib/mat-map.h \
 	lib/mat-moa-check.c \
-	lib/mat-moa-frame.c \
+	lib/mat-moa-hear.c \
 	lib/mat-moa-impl.h \
 	lib/mat-moa-range.c \
 	lib/mat-moa-range.h \
@@ -44,6 +44,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-multiplier.c \
 	lib/mat-multiplier.h \
 	lib/mat-nd.h \
+	lib/mat-neighbor.c \
+	lib/mat-neighbor.h \
 	lib/mat-packet.c \
 	lib/mat-packet.h \
 	lib/mat-parse.c \
@@ -52,6 +54,8 @@ lib_libmat_a_SOURCES = \
 	lib/mat-reply.h \
 	lib/mat-rewrite.c \
 	lib/mat-rewrite.h \
+	lib/mat-saved.c \
+	lib/mat-saved.h \
 	lib/mat-server.c \
 	lib/mat-server.h \
 	lib/mat-switch-internal.h \
