@@ -39,7 +39,7 @@ mat_learn_decode(const struct mat_event *event, struct mat_learn_said *said)
         || head.size > sizeof event->head || !skip_tags(&head)) {
         return false;
     }
-    *said = (struct mat_learn_said) { .kind = MAT_LEARN_SPEAK };
+    *said = (struct mat_learn_said) { .kind = MAT_LEARN_PACKET };
     memcpy(&said->mac, head.data + sizeof said->mac, sizeof said->mac);
     if (mat_mac_is_multicast(&said->mac) || mat_mac_is_zero(&said->mac)) {
         return false;
@@ -119,7 +119,9 @@ decode_ipv4(const struct head *head, struct mat_learn_said *said)
         return false;
     }
     src = mat_addr_from_v4(head->data + head->ofs + V4_SRC_OFS);
-    set_hoa(said, &src);
+    if (mat_addr_is_host(&src)) {
+        said->hoa = src;
+    }
     return true;
 }
 
@@ -162,8 +164,14 @@ decode_ipv6(const struct head *head, struct mat_learn_said *said)
         said->kind = MAT_LEARN_PROBE;
     } else if (type == MAT_ND_NA) {
         said->kind = MAT_LEARN_ANNOUNCE;
-    } else {
+    } else if (type == MAT_ND_NS) {
+        said->kind = MAT_LEARN_SPEAK;
         set_hoa(said, &src);
+        return true;
+    } else {
+        if (mat_addr_is_host(&src)) {
+            said->hoa = src;
+        }
         return true;
     }
     if (!get_target(head, icmp, &target)) {

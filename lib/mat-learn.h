@@ -5,16 +5,19 @@
 /* Who is on a port: the MACs and HoAs of the VMNs of this host.
  *
  * A binding (port, MAC, HoA) comes from the configuration, or is learned from
- * what the guest says by ARP or Neighbor Discovery.  Since a guest may say
- * anything, a port can only speak for what is its own:
+ * what the guest says by ARP or Neighbor Discovery.  The source of an IP
+ * packet is only a hint (the guest may forward it for others): it makes us ask
+ * the guest, who answers if the address is its own.
+ *
+ * Since a guest may say anything, a port can only speak for what is its own:
  *
  *  - A port with configured MACs speaks with no other.  A port with configured
  *    HoAs, or one that does not learn, has no other.
  *  - What another live port of the zone has, configured or learned, stays
  *    there.  A dead port's goes to who claims it with the same MAC; a live
  *    one's only to a port on which that MAC is configured: two ports of one
- *    VMN, while it moves within the host.  The MAC of a MAC-less claim (RARP)
- *    counts likewise.
+ *    VMN, while it moves within the host.  A RARP takes over all that its MAC
+ *    has elsewhere, by the same rules.
  *  - At most 'hoas_max' HoAs and 'macs_max' MACs a port.
  *  - A HoA is a host's address, in a subnet of its zone if that has any of
  *    the family, and not the gateway's.
@@ -36,6 +39,7 @@
 
 #include "mat-addr.h"
 #include "mat-event.h"
+#include "mat-neighbor.h"
 #include "mat-table.h"
 
 enum {
@@ -48,15 +52,16 @@ enum {
 enum mat_learn_kind {
     MAT_LEARN_RARP,             /* "This MAC is here": sent after a move. */
     MAT_LEARN_ANNOUNCE,         /* "I have this HoA": GARP, unsolicited NA. */
-    MAT_LEARN_SPEAK,            /* Other ARP, NS or packet of a sender. */
-    MAT_LEARN_PROBE             /* "Has anybody this HoA?" */
+    MAT_LEARN_SPEAK,            /* Other ARP or NS of a sender. */
+    MAT_LEARN_PROBE,            /* "Has anybody this HoA?" */
+    MAT_LEARN_PACKET            /* Some packet of this MAC. */
 };
 
 struct mat_learn_said {
     enum mat_learn_kind kind;
     struct mat_mac mac;
     bool has_hoa;
-    struct mat_addr hoa;
+    struct mat_addr hoa;        /* PACKET: if not zero, its source. */
 };
 
 /* What the event says, out of its first bytes as far as they are there, else
@@ -120,7 +125,7 @@ void mat_learn_remove_zone(struct mat_learn *, uint32_t zone);
     MAT_LEARN_VERDICT(GATEWAY, "gateway", "HoA of the gateway")              \
     MAT_LEARN_VERDICT(STOLEN_HOA, "stolen-hoa", "HoA of another port")       \
     MAT_LEARN_VERDICT(TWO_MACS, "two-macs",                                  \
-                      "HoA of another MAC of this port")                     \
+                      "HoA of another MAC, a moment ago")                    \
     MAT_LEARN_VERDICT(HOAS, "hoas", "more HoAs than mat-hoas-max")
 
 enum mat_learn_verdict {
@@ -140,7 +145,7 @@ mat_learn_is_violation(enum mat_learn_verdict verdict)
 }
 
 /* Judges what was said on a port, and binds it if that is good.  A probe binds
- * nothing: the answer may be no. */
+ * nothing, as the answer may be no, and neither does a packet. */
 enum mat_learn_verdict mat_learn_hear(struct mat_learn *, int64_t now_us,
                                       const char *port,
                                       const struct mat_learn_said *);
@@ -166,8 +171,9 @@ int64_t mat_learn_deadline_us(const struct mat_learn *);
 enum mat_learn_change_kind {
     MAT_LEARN_CHANGE_BOUND,     /* Here is a VMN. */
     MAT_LEARN_CHANGE_UNBOUND,   /* There is none any more: 'why'. */
-    MAT_LEARN_CHANGE_VIOLATION  /* 'verdict', 'n' times since last told;
+    MAT_LEARN_CHANGE_VIOLATION, /* 'verdict', 'n' times since last told;
                                  * 'other' is the port that has it. */
+    MAT_LEARN_CHANGE_ASK        /* Send 'frame' to the port. */
 };
 
 enum mat_learn_why {
@@ -196,6 +202,8 @@ struct mat_learn_change {
     enum mat_learn_verdict verdict;
     char other[MAT_PORT_NAME_SIZE];     /* "" if none. */
     uint64_t n;
+    uint8_t frame[MAT_NEIGHBOR_FRAME_MAX];
+    size_t frame_size;
 };
 
 bool mat_learn_next(struct mat_learn *, struct mat_learn_change *);

@@ -7,7 +7,7 @@
  *   mat-moa.c          events: configuration, taking, giving back, claims
  *   mat-moa-record.c   records of addresses: indexes, lists, numbers
  *   mat-moa-timer.c    time: probing, telling, ends of quarantines; outputs
- *   mat-moa-frame.c    the frames themselves
+ *   mat-moa-hear.c     what others say on the links
  *   mat-moa-show.c     questions
  *
  * A record is in one list of one stock: that of its state, or that of the
@@ -18,6 +18,7 @@
 #include "mat-index.h"
 #include "mat-mem.h"
 #include "mat-moa-range.h"
+#include "mat-neighbor.h"
 #include "mat-rng.h"
 
 enum {
@@ -103,7 +104,7 @@ struct mat_moa_shelf {
 struct mat_moa_frame {
     uint8_t uplink;
     uint8_t size;
-    uint8_t bytes[MAT_MOA_FRAME_MAX];
+    uint8_t bytes[MAT_NEIGHBOR_FRAME_MAX];
 };
 
 struct mat_moa {
@@ -213,18 +214,6 @@ void mat_moa_settle(struct mat_moa *);
 
 /* Uniform in 0 to 'us'. */
 int64_t mat_moa_random_us(struct mat_moa *, int64_t us);
-
-/* Frames: each returns its size, to 'frame'. */
-
-size_t mat_moa_build_probe(const struct mat_moa_uplink *,
-                           const struct mat_addr *moa, uint8_t *frame);
-size_t mat_moa_build_announcement(const struct mat_moa_uplink *,
-                                  const struct mat_addr *moa, uint8_t *frame);
-size_t mat_moa_build_question(const struct mat_moa_uplink *,
-                              const struct mat_addr *moa,
-                              const struct mat_addr *router,
-                              const struct mat_mac *router_mac,
-                              uint8_t *frame);
 
 /* Questions. */
 

@@ -124,7 +124,7 @@ send_frame(struct mat_moa *m, const struct mat_moa_record *r,
 {
     struct mat_moa_frame *frame;
 
-    MAT_ASSERT(size <= MAT_MOA_FRAME_MAX);
+    MAT_ASSERT(size <= sizeof frame->bytes);
     m->credit -= frame_cost;
     if (m->n_frames >= MAT_MOA_FRAMES_MAX) {
         return;                 /* Nobody drains them. */
@@ -149,10 +149,10 @@ uplink_of(struct mat_moa *m, const struct mat_moa_record *r)
 static void
 send_probe(struct mat_moa *m, struct mat_moa_record *r)
 {
-    uint8_t frame[MAT_MOA_FRAME_MAX];
+    uint8_t frame[MAT_NEIGHBOR_FRAME_MAX];
 
     send_frame(m, r, frame,
-               mat_moa_build_probe(uplink_of(m, r), &r->moa, frame),
+               mat_neighbor_probe(&uplink_of(m, r)->mac, &r->moa, frame),
                MAT_MOA_COUNT_PROBES);
 }
 
@@ -160,10 +160,11 @@ static void
 send_announcement(struct mat_moa *m, struct mat_moa_record *r,
                   enum mat_moa_counter counter)
 {
-    uint8_t frame[MAT_MOA_FRAME_MAX];
+    uint8_t frame[MAT_NEIGHBOR_FRAME_MAX];
 
     send_frame(m, r, frame,
-               mat_moa_build_announcement(uplink_of(m, r), &r->moa, frame),
+               mat_neighbor_announcement(&uplink_of(m, r)->mac, &r->moa,
+                                         frame),
                counter);
 }
 
@@ -174,15 +175,15 @@ tell_routers(struct mat_moa *m, struct mat_moa_record *r)
 {
     const struct mat_moa_uplink *u = uplink_of(m, r);
     bool v6 = !mat_addr_is_v4(&r->moa);
-    uint8_t frame[MAT_MOA_FRAME_MAX];
+    uint8_t frame[MAT_NEIGHBOR_FRAME_MAX];
 
     if (!u->n_routers[v6]) {
         send_announcement(m, r, MAT_MOA_COUNT_TOLD);
     }
     for (size_t i = 0; i < u->n_routers[v6]; i++) {
         send_frame(m, r, frame,
-                   mat_moa_build_question(u, &r->moa, &u->routers[v6][i],
-                                          &u->router_macs[v6][i], frame),
+                   mat_neighbor_question(&u->mac, &r->moa, &u->routers[v6][i],
+                                         &u->router_macs[v6][i], frame),
                    MAT_MOA_COUNT_TOLD);
     }
 }

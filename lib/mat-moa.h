@@ -74,7 +74,6 @@ enum {
                                          * and those in quarantine. */
     MAT_MOA_RESERVED_MAX = 32768,
     MAT_MOA_STOCK_MAX = 256,    /* Per family and uplink. */
-    MAT_MOA_FRAME_MAX = 96,     /* The longest that goes out. */
     MAT_MOA_TEXT_MAX = 512
 };
 

@@ -9,6 +9,8 @@ unit_tests += \
 	tests/unit/test-mat-event \
 	tests/unit/test-mat-golden \
 	tests/unit/test-mat-hold \
+	tests/unit/test-mat-learn \
+	tests/unit/test-mat-learn-said \
 	tests/unit/test-mat-map \
 	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
