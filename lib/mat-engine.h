@@ -119,6 +119,7 @@ struct mat_peer {
     uint64_t acks[MAT_PEER_ACKS_MAX];
     int64_t srtt_us, rttvar_us;
     int64_t heard_us, hello_us, told_us;
+    int64_t root_us;            /* A SYNC_ROOT was sent, for a first RTT. */
     struct mat_coord coord;
     struct mat_open *open;
     struct mat_parcel *filling; /* Not yet complete. */
@@ -206,7 +207,7 @@ enum {
 struct mat_leaf {
     struct mat_timer timer;
     bool is_used;
-    uint8_t bits, tries;
+    uint8_t bits, tries, repeats;
     uint64_t prefix;
 };
 
@@ -216,10 +217,11 @@ struct mat_sync {
     uint32_t zone;
     uint32_t bits;              /* Depth of the leaves to compare. */
     uint64_t next;              /* Next leaf of 2^bits. */
-    uint8_t differs[MAT_STORE_SUMS / 8];
+    uint32_t sums[MAT_STORE_SUMS];      /* Of that peer. */
     struct mat_leaf leaves[MAT_LEAVES_MAX];
     uint32_t n_leaves;
     size_t n_before;            /* Merges when this job began. */
+    int64_t eager_until_us;     /* Until then it compares more often. */
     struct mat_bucket catchup;
 };
 
@@ -492,6 +494,7 @@ bool mat_spread_is_new(struct mat_gossip *, const struct mat_claims_head *,
 void mat_sync_start(struct mat_gossip *);
 void mat_sync_timer(struct mat_gossip *);
 void mat_sync_soon(struct mat_gossip *);
+void mat_sync_eagerly(struct mat_gossip *);
 void mat_sync_leaf_timer(struct mat_gossip *, struct mat_leaf *);
 void mat_sync_with(struct mat_gossip *, struct mat_peer *);
 void mat_sync_need_owner(struct mat_gossip *, struct mat_peer *,

@@ -20,9 +20,14 @@ enum {
     ROOT_ZONES_MAX = 64,
     ROOT_SIZE = MAT_WIRE_IP_UDP + MAT_WIRE_HEAD_SIZE + MAT_WIRE_TAG_SIZE
                 + MAT_WIRE_MESSAGE_HEAD + 8 + 16,       /* Without zones. */
+    EAGER_US = 2000000,
+    EAGER_PERIOD_US = 200000,
+    NEARER_US = 5000,
+    EAGER_PEERS = 3,            /* The nearest answers first. */
     SUMS_PER_ROOT_MAX = 4,
     LEAF_BITS_MAX = 24,
     LEAF_TRIES = 5,
+    LEAF_REPEATS = 2,           /* If its answer came in part. */
     LEAF_SCAN_MAX = 512,        /* Claims given for one leaf. */
     CLAIM_COST = 120            /* Bytes, for the rate. */
 };
@@ -67,6 +72,7 @@ mat_sync_with(struct mat_gossip *g, struct mat_peer *peer)
             put_root(g, &w, zone_at(g, first + i));
         }
     }
+    peer->root_us = peer->root_us ? -1 : g->now_us;
     mat_post(g, peer, MAT_MSG_SYNC_ROOT, &w, false);
 }
 
@@ -76,24 +82,40 @@ mat_sync_timer(struct mat_gossip *g)
     int64_t period = g->config.tuning.sync_us;
     size_t n = n_zones(g);
     uint32_t zone = MAT_ZONE_ALL;
-    struct mat_member *m;
+    int n_peers = 1;
 
+    if (g->now_us < g->sync.eager_until_us && period > EAGER_PERIOD_US) {
+        period = EAGER_PERIOD_US;
+        n_peers = EAGER_PEERS;
+    }
     mat_timer_set(g, &g->sync.timer, MAT_TIMER_SYNC,
                   period * 3 / 4
                   + mat_rng_below(&g->rng, (uint32_t) (period / 2)));
     if (n && mat_rng_below(&g->rng, 4)) {
         zone = zone_at(g, mat_rng_below(&g->rng, (uint32_t) n));
     }
-    m = mat_member_random(g, zone, 0);
     n = n < ROOT_ZONES_MAX ? n : ROOT_ZONES_MAX;
-    if (m && mat_peer_may_idle(g, ROOT_SIZE + 16 * n)) {
-        mat_sync_with(g, mat_peer_get(g, m));
+    for (int i = 0; i < n_peers; i++) {
+        struct mat_member *m = mat_member_random(g, zone, 0);
+
+        if (m && mat_peer_may_idle(g, ROOT_SIZE + 16 * n)) {
+            mat_sync_with(g, mat_peer_get(g, m));
+        }
     }
+}
+
+/* There is news to be had: compares more often for a while, for any datagram
+ * may get lost. */
+void
+mat_sync_eagerly(struct mat_gossip *g)
+{
+    g->sync.eager_until_us = g->now_us + EAGER_US;
 }
 
 void
 mat_sync_start(struct mat_gossip *g)
 {
+    mat_sync_eagerly(g);
     mat_timer_set(g, &g->sync.timer, MAT_TIMER_SYNC,
                   mat_rng_below(&g->rng, (uint32_t) g->config.tuning.sync_us));
 }
@@ -101,6 +123,7 @@ mat_sync_start(struct mat_gossip *g)
 void
 mat_sync_soon(struct mat_gossip *g)
 {
+    mat_sync_eagerly(g);
     mat_timer_set(g, &g->sync.timer, MAT_TIMER_SYNC, 20000);
 }
 
@@ -172,10 +195,17 @@ receive_root(struct mat_gossip *g, struct mat_peer *from,
 
 /* A job: catching up with one peer about one zone. */
 
+/* Leaves come in the order of their reversed numbers.  Else what arrives would
+ * fill the table from its beginning, and one long run of slots is slow. */
 static uint64_t
 prefix_of(const struct mat_sync *sync, uint64_t i)
 {
-    return i << (64 - sync->bits);
+    uint64_t prefix = 0;
+
+    for (uint32_t bit = 0; bit < sync->bits; bit++) {
+        prefix |= (i >> bit & 1) << (63 - bit);
+    }
+    return prefix;
 }
 
 static void
@@ -198,16 +228,19 @@ send_leaf(struct mat_gossip *g, struct mat_peer *to, struct mat_leaf *leaf)
     mat_count(g, MAT_C_SYNC_LEAVES);
     mat_post(g, to, MAT_MSG_SYNC_LEAF, &w, false);
     mat_timer_set(g, &leaf->timer, MAT_TIMER_LEAF,
-                  (2 * mat_peer_rto_us(g, to) + 100000)
+                  (mat_peer_rto_us(g, to) + 100000)
                   << (leaf->tries < 3 ? leaf->tries : 3));
 }
 
+/* Whether the part with this leaf differs now: what was missing may have come
+ * from others. */
 static bool
-differs(const struct mat_sync *sync, uint64_t i)
+differs(const struct mat_gossip *g, uint64_t i)
 {
-    uint64_t sum = i >> (sync->bits - 8);
+    const struct mat_store_zone *z = mat_store_zone(&g->store, g->sync.zone);
+    uint64_t part = prefix_of(&g->sync, i) >> 56;
 
-    return sync->differs[sum / 8] >> sum % 8 & 1;
+    return g->sync.sums[part] != (z ? z->sums[part] : 0);
 }
 
 static void
@@ -221,6 +254,9 @@ end_job(struct mat_gossip *g, struct mat_peer *peer, bool again)
         sync->leaves[i].is_used = false;
     }
     sync->n_leaves = 0;
+    if (g->n_merged != sync->n_before) {
+        mat_sync_eagerly(g);
+    }
     if (again && g->n_merged != sync->n_before) {
         mat_sync_with(g, peer);     /* Other zones may differ too. */
     }
@@ -238,12 +274,12 @@ pump(struct mat_gossip *g, struct mat_peer *peer)
         if (leaf->is_used) {
             continue;
         }
-        while (sync->next < end && !differs(sync, sync->next)) {
+        while (sync->next < end && !differs(g, sync->next)) {
             sync->next++;
         }
         if (sync->next < end) {
             leaf->is_used = true;
-            leaf->tries = 0;
+            leaf->tries = leaf->repeats = 0;
             leaf->bits = (uint8_t) sync->bits;
             leaf->prefix = prefix_of(sync, sync->next++);
             sync->n_leaves++;
@@ -265,6 +301,18 @@ mat_sync_leaf_timer(struct mat_gossip *g, struct mat_leaf *leaf)
     } else {
         send_leaf(g, mat_peer_get(g, m), leaf);
     }
+}
+
+/* Whether the job under way would go on faster with 'peer'. */
+static bool
+is_better(const struct mat_gossip *g, const struct mat_peer *peer,
+          uint32_t zone)
+{
+    const struct mat_member *now = mat_member_find(g, g->sync.peer);
+    int64_t rtt = mat_peer_rtt_us(g, peer);
+
+    return (zone == g->sync.zone && rtt >= 0 && now && now->peer
+            && (mat_peer_rtt_us(g, now->peer) > 2 * rtt + NEARER_US));
 }
 
 /* So deep that a leaf has MAT_LEAF_CLAIMS claims at most, or half of it. */
@@ -292,16 +340,16 @@ receive_sums(struct mat_gossip *g, struct mat_peer *from,
         r->bad = true;
         return;
     }
-    if (sync->peer || !is_here(g, zone)) {
+    if (!from->has_rtt && from->root_us > 0) {
+        mat_peer_sample_rtt(g, from, g->now_us - from->root_us);
+    }
+    if (!is_here(g, zone) || (sync->peer && !is_better(g, from, zone))) {
         r->left = 0;
         return;
     }
-    memset(sync->differs, 0, sizeof sync->differs);
+    end_job(g, NULL, false);
     for (int i = 0; i < MAT_STORE_SUMS; i++) {
-        if (mat_get_u32(r) != (z ? z->sums[i] : 0)) {
-            sync->differs[i / 8] = (uint8_t) (sync->differs[i / 8]
-                                              | 1u << i % 8);
-        }
+        sync->sums[i] = mat_get_u32(r);
     }
     if (n > n_here + MAT_MANY_CLAIMS) {
         mat_accept_remember(g, MAT_VERIFIED_MANY);
@@ -352,24 +400,56 @@ find_entry(struct leaf_entry *entries, size_t n, uint64_t hash)
     return NULL;
 }
 
+/* One number for the content of a leaf. */
+static uint64_t
+leaf_sum(const struct mat_claim *const *claims, size_t n)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum ^= mat_mix64(claims[i]->hash ^ mat_mix64(claims[i]->sum));
+    }
+    return sum;
+}
+
+static size_t
+scan_leaf(const struct mat_gossip *g, uint32_t zone, uint64_t prefix,
+          uint8_t bits, const struct mat_claim *claims[LEAF_SCAN_MAX])
+{
+    size_t n = mat_store_scan(&g->store, zone, prefix, bits, claims,
+                              LEAF_SCAN_MAX);
+
+    return n < LEAF_SCAN_MAX ? n : LEAF_SCAN_MAX;
+}
+
 static void
 send_done(struct mat_gossip *g, struct mat_peer *to, uint32_t zone,
-          uint8_t bits, uint64_t prefix)
+          uint8_t bits, uint64_t prefix, uint64_t sum)
 {
-    uint8_t bytes[13];
+    uint8_t bytes[21];
     struct mat_writer w = { .bytes = bytes, .max = sizeof bytes };
 
     mat_put_u32(&w, zone);
     mat_put_u8(&w, bits);
     mat_put_u64(&w, prefix);
+    mat_put_u64(&w, sum);
     mat_post(g, to, MAT_MSG_SYNC_DONE, &w, false);
+}
+
+/* Whether another host gives what 'to' has: once is enough. */
+static bool
+is_given(const struct mat_gossip *g, const struct mat_peer *to,
+         uint32_t zone)
+{
+    return (g->sync.peer && g->sync.peer != to->member->id
+            && g->sync.zone == zone);
 }
 
 /* Compares a leaf, one of 2^bits, with the claims here: gives what is newer
  * here, asks for what is not; both if only the merge can tell. */
 static void
-answer_leaf(struct mat_gossip *g, struct mat_peer *to, uint8_t bits,
-            struct leaf_entry *entries, size_t n_entries,
+answer_leaf(struct mat_gossip *g, struct mat_peer *to, uint32_t zone,
+            uint8_t bits, struct leaf_entry *entries, size_t n_entries,
             const struct mat_claim **claims, size_t n_claims)
 {
     uint8_t bytes[8 * MAT_WIRE_LEAF_MAX];
@@ -398,7 +478,7 @@ answer_leaf(struct mat_gossip *g, struct mat_peer *to, uint8_t bits,
         mat_accept_remember(g, MAT_VERIFIED_MANY);      /* As many lack. */
     }
     mat_reply_claims(g, to, claims, n_give, false);
-    if (need.n) {
+    if (need.n && !is_given(g, to, zone)) {
         mat_post(g, to, MAT_MSG_SYNC_NEED, &need, false);
     }
 }
@@ -413,6 +493,7 @@ receive_leaf(struct mat_gossip *g, struct mat_peer *from,
     uint8_t bits = mat_get_u8(r);
     uint64_t prefix = mat_get_u64(r);
     size_t n_entries = get_entries(r, entries), n_claims;
+    uint64_t sum;
 
     if (r->bad || bits < 8 || bits > LEAF_BITS_MAX) {
         r->bad = true;
@@ -421,16 +502,26 @@ receive_leaf(struct mat_gossip *g, struct mat_peer *from,
     if (!is_here(g, zone)) {
         return;
     }
-    n_claims = mat_store_scan(&g->store, zone, prefix, bits, claims,
-                              LEAF_SCAN_MAX);
-    if (n_claims > LEAF_SCAN_MAX) {
-        n_claims = LEAF_SCAN_MAX;   /* The next round gives the others. */
-    }
+    /* If there are more than this, the next round gives the others. */
+    n_claims = scan_leaf(g, zone, prefix, bits, claims);
+    sum = leaf_sum(claims, n_claims);
     if (!may_give(g, n_claims * CLAIM_COST)) {
         return;
     }
-    answer_leaf(g, from, bits, entries, n_entries, claims, n_claims);
-    send_done(g, from, zone, bits, prefix);
+    answer_leaf(g, from, zone, bits, entries, n_entries, claims, n_claims);
+    send_done(g, from, zone, bits, prefix, sum);
+}
+
+/* Whether a part of the answer to 'leaf' seems to have got lost on the way.
+ * It may also be that more is known here: that costs a repetition or two. */
+static bool
+is_incomplete(const struct mat_gossip *g, const struct mat_leaf *leaf,
+              uint64_t sum)
+{
+    const struct mat_claim *claims[LEAF_SCAN_MAX];
+    size_t n = scan_leaf(g, g->sync.zone, leaf->prefix, leaf->bits, claims);
+
+    return leaf_sum(claims, n) != sum;
 }
 
 static void
@@ -439,7 +530,7 @@ receive_done(struct mat_gossip *g, struct mat_peer *from,
 {
     uint32_t zone = mat_get_u32(r);
     uint8_t bits = mat_get_u8(r);
-    uint64_t prefix = mat_get_u64(r);
+    uint64_t prefix = mat_get_u64(r), sum = mat_get_u64(r);
 
     if (r->bad || from->member->id != g->sync.peer || zone != g->sync.zone) {
         return;
@@ -447,13 +538,19 @@ receive_done(struct mat_gossip *g, struct mat_peer *from,
     for (int i = 0; i < MAT_LEAVES_MAX; i++) {
         struct mat_leaf *leaf = &g->sync.leaves[i];
 
-        if (leaf->is_used && leaf->bits == bits && leaf->prefix == prefix) {
-            leaf->is_used = false;
-            mat_timer_cancel(g, &leaf->timer);
-            g->sync.n_leaves--;
-            pump(g, from);
+        if (!leaf->is_used || leaf->bits != bits || leaf->prefix != prefix) {
+            continue;
+        }
+        if (leaf->repeats < LEAF_REPEATS && is_incomplete(g, leaf, sum)) {
+            leaf->repeats++;
+            send_leaf(g, from, leaf);
             return;
         }
+        leaf->is_used = false;
+        mat_timer_cancel(g, &leaf->timer);
+        g->sync.n_leaves--;
+        pump(g, from);
+        return;
     }
 }
 

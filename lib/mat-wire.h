@@ -30,7 +30,7 @@
  *     SYNC_SUMS  zone (4), claims (4), 256 x sum (4)
  *     SYNC_LEAF  zone (4), bits (1), prefix (8),
  *                n x { hash (8), epoch (4), sum (4) }
- *     SYNC_DONE  zone (4), bits (1), prefix (8)
+ *     SYNC_DONE  zone (4), bits (1), prefix (8), sum of the leaf (8)
  *     SYNC_NEED  n x { hash (8) }
  *     PULL       nonce (4), kind (1), zone (4), address
  *     PULL_MISS  nonce (4)

@@ -10,6 +10,7 @@
 noinst_LIBRARIES += tests/sim/libsim.a
 tests_sim_libsim_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_sim_libsim_a_SOURCES = \
+	tests/sim/sim-busy.c \
 	tests/sim/sim-check.c \
 	tests/sim/sim-crypto.c \
 	tests/sim/sim-host.c \

@@ -168,6 +168,12 @@ MUTANTS = [
      "        mat_put_bytes(w, c->data, c->size);\n"
      "        break;\n    case MAT_REC_CREATE:",
      "        break;\n    case MAT_REC_CREATE:"),
+    ("leaves come in the order of the table", "lib/mat-sync.c",
+     "prefix |= (i >> bit & 1) << (63 - bit);",
+     "prefix = i << (64 - sync->bits);"),
+    ("a host that lags is in no hurry", "lib/mat-sync.c",
+     "g->sync.eager_until_us = g->now_us + EAGER_US;",
+     "g->sync.eager_until_us = 0 * EAGER_US;"),
     ("MoAs are reused at once", "tests/sim/sim-host.c",
      "QUARANTINE_S = 90", "QUARANTINE_S = 0"),
 ]

@@ -158,6 +158,7 @@ sim_destroy(struct sim *s)
         mat_gossip_destroy(host->engine);
         mat_recorder_destroy(host->recorder);
         sim_identity_destroy(&host->identity);
+        sim_busy_destroy(host);
         free(host->entries);
         free(host->moa_free_us);
     }
@@ -209,6 +210,7 @@ configure(struct sim *s, struct sim_host *host, struct mat_gossip_config *c)
         .id = host->id, .generation = host->disk_generation,
         .salt = mat_rng_next(&s->rng), .seed = mat_rng_next(&s->rng),
         .endpoint = host->endpoint, .mtu = 1500, .label = LABEL,
+        .all_zones = host->all_zones,
         .cert = host->cert, .cert_size = host->cert_size,
         .n_seeds = 3, .wall_s = s->wall_s, .crypto = host->identity.crypto,
         .pool = s->pool, .tuning = s->tuning
@@ -366,8 +368,8 @@ sim_release_moa(struct sim *s, struct sim_host *host,
 
 /* Events. */
 
-static void
-schedule(struct sim *s, struct sim_host *host)
+void
+sim_host_schedule(struct sim *s, struct sim_host *host)
 {
     int64_t at = mat_gossip_deadline_us(host->engine);
 
@@ -398,9 +400,9 @@ note_event(struct sim *s, struct sim_host *host, const struct mat_output *out)
               sim_host_of_id(s, out->host));
 }
 
-static void
-note_output(struct sim *s, struct sim_host *host,
-            const struct mat_output *out)
+void
+sim_host_output(struct sim *s, struct sim_host *host,
+                const struct mat_output *out)
 {
     static const char *const states[] = { "alive", "suspect", "dead", "left" };
 
@@ -442,12 +444,12 @@ sim_host_drain(struct sim *s, struct sim_host *host)
         if (host->recorder) {
             sim_record_output(host->recorder, &out);
         }
-        note_output(s, host, &out);
+        sim_host_output(s, host, &out);
     }
     if (host->recorder) {
         sim_record_drained(host->recorder, s->now_us);
     }
-    schedule(s, host);
+    sim_host_schedule(s, host);
 }
 
 enum mat_gossip_result
@@ -475,13 +477,21 @@ sim_dispatch(struct sim *s, struct sim_event *event)
 
     switch (event->kind) {
     case SIM_DATAGRAM:
-        if (mat_endpoint_equal(&host->endpoint, &event->to)) {
+        if (!mat_endpoint_equal(&host->endpoint, &event->to)) {
+            break;
+        } else if (host->busy && host->is_up) {
+            sim_busy_receive(s, host, event);
+        } else {
             sim_call(s, host, &call);
         }
         break;
     case SIM_TICK:
         if (host->is_up && event->tick_at_us == host->tick_at_us) {
             host->tick_at_us = -1;
+            if (host->busy) {
+                sim_busy_tick(s, host);
+                break;
+            }
             call.kind = MAT_REC_TICK;
             sim_call(s, host, &call);
         }

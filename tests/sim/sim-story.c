@@ -45,18 +45,9 @@ void
 evacuate_to(struct sim *s, int host, uint32_t zone)
 {
     for (int i = 0; i < s->n_vms; i++) {
-        struct sim_vm *vm = &s->vms[i];
-        struct mat_call call = { .kind = MAT_REC_PORT, .key = vm->key };
-
-        if (vm->key.zone != zone || vm->host == host) {
-            continue;
+        if (s->vms[i].key.zone == zone && s->vms[i].host != host) {
+            sim_vm_move_quietly(s, i, host);
         }
-        sim_call(s, &s->hosts[vm->host], &call);
-        vm->may_claim[host / 64] |= UINT64_C(1) << host % 64;
-        vm->host = vm->port_host = host;
-        vm->moa = sim_take_moa(s, &s->hosts[host]);
-        mat_gossip_claim(s->hosts[host].engine, s->now_us, &vm->key,
-                         &vm->moa, &vm->mac);
     }
     sim_host_drain(s, &s->hosts[host]);
 }

@@ -149,6 +149,19 @@ sim_vm_move(struct sim *s, int i, int host)
 }
 
 void
+sim_vm_move_quietly(struct sim *s, int i, int host)
+{
+    struct sim_vm *vm = &s->vms[i];
+
+    tell(s, vm->host, MAT_REC_PORT, vm, false);
+    allow(vm, host);
+    vm->host = vm->port_host = host;
+    vm->moa = sim_take_moa(s, &s->hosts[host]);
+    mat_gossip_claim(s->hosts[host].engine, s->now_us, &vm->key, &vm->moa,
+                     &vm->mac);
+}
+
+void
 sim_vm_double(struct sim *s, int i, int host)
 {
     struct sim_vm *vm = &s->vms[i];

@@ -61,15 +61,29 @@ struct sim_entry {
     struct { uint64_t host; struct mat_addr moa; } preps[8];
 };
 
+struct sim_event;
+
+/* A host that needs time for what it does: sim-busy.c. */
+struct sim_busy {
+    bool is_working;
+    int64_t free_at_us;         /* When it may go on. */
+    int64_t cpu_ns;             /* Used so far. */
+    struct sim_event *waiting;  /* Datagrams in its socket. */
+    size_t n, allocated, n_bytes, bytes_max, n_bytes_most;
+    uint64_t n_dropped;
+};
+
 struct sim_host {
     uint64_t id;
     int index, site;
     bool is_up;                 /* The agent runs. */
     bool is_dead;               /* The whole host is off. */
     bool is_rogue;              /* Claims whatever it is told to. */
+    bool all_zones;             /* Keeps the records of all. */
     bool no_tables;             /* Big runs do without the switch model. */
     struct mat_gossip *engine;
     struct mat_recorder *recorder;
+    struct sim_busy *busy;      /* Null if it needs no time. */
     struct sim_identity identity;
     struct mat_endpoint endpoint;
     uint8_t cert[MAT_CERT_SIZE_MAX];
@@ -199,6 +213,9 @@ void sim_host_stop(struct sim *, int host, bool keep_disk);   /* Agent. */
 void sim_host_die(struct sim *, int host);                    /* All of it. */
 void sim_host_move(struct sim *, int host);     /* To another address. */
 void sim_host_drain(struct sim *, struct sim_host *);
+void sim_host_output(struct sim *, struct sim_host *,
+                     const struct mat_output *);
+void sim_host_schedule(struct sim *, struct sim_host *);
 /* Makes a call to the engine of a host that is up, and drains it. */
 enum mat_gossip_result sim_call(struct sim *, struct sim_host *,
                                 struct mat_call *);
@@ -206,6 +223,12 @@ struct mat_addr sim_take_moa(struct sim *, struct sim_host *);
 void sim_release_moa(struct sim *, struct sim_host *,
                      const struct mat_addr *);
 int sim_host_of_id(const struct sim *, uint64_t id);
+
+/* Hosts that need time. */
+void sim_busy_init(struct sim_host *, size_t socket_bytes_max);
+void sim_busy_destroy(struct sim_host *);
+void sim_busy_receive(struct sim *, struct sim_host *, struct sim_event *);
+void sim_busy_tick(struct sim *, struct sim_host *);
 
 /* VMs.  All of these are told to the agents concerned, if they are up. */
 void sim_vm_create(struct sim *, int vm, int host);
@@ -215,6 +238,8 @@ void sim_vm_stop(struct sim *, int vm, bool hint);
 void sim_vm_start(struct sim *, int vm, int host);
 void sim_vm_cancel(struct sim *, int vm);
 void sim_vm_move(struct sim *, int vm, int host);       /* Plain, at once. */
+/* The same, without draining the new host: others may move with it. */
+void sim_vm_move_quietly(struct sim *, int vm, int host);
 void sim_vm_double(struct sim *, int vm, int host);     /* Also runs there. */
 void sim_vm_speak(struct sim *, int vm, int host);      /* The agent hears. */
 void sim_vm_access(struct sim *, int vm, int other);    /* They talk. */
