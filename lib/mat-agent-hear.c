@@ -162,7 +162,8 @@ mat_agent_spoke(struct mat_agent *a, struct mat_dock *dock,
         mat_agent_count(a, MAT_AGENT_C_VIOLATIONS);
         return;
     }
-    if (said->has_hoa && said->kind != MAT_LEARN_PROBE) {
+    if (said->has_hoa && (said->kind == MAT_LEARN_ANNOUNCE
+                          || said->kind == MAT_LEARN_SPEAK)) {
         first = claim_hoa(a, dock, said, trigger);
     }
     if (first) {
@@ -288,6 +289,9 @@ note_change(struct mat_agent *a, const struct mat_learn_change *change)
                       mat_addr_format(&b->hoa, hoa),
                       change->other[0] ? ", of port " : "", change->other,
                       change->n);
+        break;
+    case MAT_LEARN_CHANGE_ASK:
+        mat_agent_emit_frame(a, b->port, change->frame, change->frame_size);
         break;
     }
 }

@@ -281,8 +281,10 @@ mat_stay_acked(struct mat_agent *a)
         }
     }
     a->n_unacked -= done;
-    memmove(a->unacked, a->unacked + done,
-            a->n_unacked * sizeof *a->unacked);
+    if (done) {
+        memmove(a->unacked, a->unacked + done,
+                a->n_unacked * sizeof *a->unacked);
+    }
 }
 
 void

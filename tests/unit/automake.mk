@@ -55,5 +55,6 @@ tests_unit_libsamples_a_SOURCES = \
 	tests/unit/update-samples.h
 tests_unit_test_mat_text_LDADD = tests/unit/libsamples.a $(LDADD)
 tests_unit_test_mat_update_LDADD = tests/unit/libsamples.a $(LDADD)
+include tests/unit/agent.mk
 include tests/unit/gossip.mk
 include tests/unit/matd-io.mk

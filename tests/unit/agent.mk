@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Units of the agent's logic.
+
+unit_tests += \
+	tests/unit/test-mat-agent \
+	tests/unit/test-mat-life
+
+noinst_LIBRARIES += tests/unit/libfleet.a
+tests_unit_libfleet_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/sim
+tests_unit_libfleet_a_SOURCES = \
+	tests/unit/fleet.c \
+	tests/unit/fleet.h
+FLEET_LIBS = tests/unit/libfleet.a tests/sim/libsim.a ctl/libmatcrypto.a \
+	$(LDADD) $(SODIUM_LIBS)
+tests_unit_test_mat_agent_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
+tests_unit_test_mat_agent_LDADD = $(FLEET_LIBS)
