@@ -24,3 +24,19 @@ ctl_libmatdio_a_SOURCES = \
 	ctl/matd-udp.h
 MATDIO_LIBS = ctl/libmatdio.a ctl/libmatcrypto.a lib/libmat.a \
 	$(SODIUM_LIBS) -lpthread
+
+if BUILD_OVS
+noinst_LIBRARIES += ctl/libmatdovs.a
+ctl_libmatdovs_a_CPPFLAGS = $(OVS_CPPFLAGS)
+ctl_libmatdovs_a_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
+ctl_libmatdovs_a_SOURCES = \
+	ctl/matd-qmp-vm.c \
+	ctl/matd-qmp-vm.h \
+	ctl/matd-qmp.c \
+	ctl/matd-qmp.h \
+	ctl/matd-wait.c \
+	ctl/matd-wait.h
+$(ctl_libmatdovs_a_OBJECTS): $(OVS_LIB)
+$(ctl_libmatdovs_a_OBJECTS): DEFS = -DHAVE_CONFIG_H
+MATDOVS_LIBS = ctl/libmatdovs.a $(MATDIO_LIBS) $(OVS_LIB)
+endif

@@ -23,11 +23,19 @@
  * then MOVED: it is not here any more, and where it will be is not known.
  *
  * Hints are given when they change; the same one is not repeated, but for
- * RESET.  Unknown events, runstates and members are ignored. */
+ * RESET.  Unknown events, runstates and members are ignored.
+ *
+ * QEMU may not be told to send MIGRATION events while a migration goes on, so
+ * the caller polls while something is under way (matd_qmp_vm_is_waiting()).
+ *
+ *     n = matd_qmp_vm_feed(vm, bytes, size);   one message at most
+ *     ...take vm->hints, send vm->commands, look at vm->error...
+ *     ...and again with what is left of the bytes... */
 
 #include <stdbool.h>
+#include <stddef.h>
 
-struct json;
+struct json_parser;
 
 /* MATD_QMP_HINT(ENUM, "name") */
 #define MATD_QMP_HINTS                                                      \
@@ -64,16 +72,24 @@ enum matd_qmp_phase {
     MATD_QMP_READY
 };
 
-enum { MATD_QMP_RUNSTATE_MAX = 32, MATD_QMP_OUT_MAX = 8 };
+enum {
+    MATD_QMP_RUNSTATE_MAX = 32,
+    MATD_QMP_OUT_MAX = 8,
+    MATD_QMP_MESSAGE_MAX = 1 << 18      /* Bytes.  Longest seen: 4 kB. */
+};
 
 struct matd_qmp_vm {
     enum matd_qmp_phase phase;
     enum matd_qmp_migration migration;
-    bool is_incoming;           /* The migration is to here. */
+    bool is_incoming;           /* The VM came, or comes, by a migration and
+                                 * has not run here yet. */
     char runstate[MATD_QMP_RUNSTATE_MAX];       /* "" if not known. */
     enum matd_qmp_hint last;
 
-    /* To be taken by the caller after each message. */
+    struct json_parser *parser; /* Of a message that has begun, or null. */
+    size_t n_bytes;             /* Of it so far. */
+
+    /* To be taken by the caller after each call. */
     enum matd_qmp_hint hints[MATD_QMP_OUT_MAX];
     unsigned int n_hints;
     const char *commands[MATD_QMP_OUT_MAX];     /* JSON, to be sent. */
@@ -82,11 +98,17 @@ struct matd_qmp_vm {
 };
 
 void matd_qmp_vm_init(struct matd_qmp_vm *);
+void matd_qmp_vm_destroy(struct matd_qmp_vm *);
 
-/* A message has arrived: any JSON value. */
-void matd_qmp_vm_message(struct matd_qmp_vm *, const struct json *);
+/* Takes bytes up to the end of a message, and what it means.  Returns how many
+ * it took; all of them if there is an error. */
+size_t matd_qmp_vm_feed(struct matd_qmp_vm *, const char *bytes, size_t n);
 
-/* The connection has ended; the state is as after init, but for 'last'. */
+/* The connection has ended: as after init, but for 'last'. */
 void matd_qmp_vm_lost(struct matd_qmp_vm *);
+
+/* Whether the VM may change without an event, and asking for that. */
+bool matd_qmp_vm_is_waiting(const struct matd_qmp_vm *);
+void matd_qmp_vm_poll(struct matd_qmp_vm *);
 
 #endif /* matd-qmp-vm.h */

@@ -8,23 +8,26 @@
  * when it is lost, and asks for nothing that changes the VM but the events of
  * migrations.  What is in the stream is told by matd-qmp-vm.h; this is the
  * socket around it.  A peer that sends more than MATD_QMP_MESSAGE_MAX bytes
- * without an end, or no JSON, is disconnected and tried again later.
+ * without an end, or no JSON, is disconnected and tried again later.  Ports
+ * that have nothing to say cost nothing.
  *
  * Threads: one caller at a time. */
+
+#include <stdint.h>
 
 #include "matd-qmp-vm.h"
 
 enum {
-    MATD_QMP_MESSAGE_MAX = 1 << 18,     /* Longest seen: query-migrate, 4 kB;
-                                         * a greeting is 100 bytes. */
     MATD_QMP_PORTS_MAX = 4096,
     MATD_QMP_BACKOFF_MIN_MS = 500,      /* Between attempts to connect. */
-    MATD_QMP_BACKOFF_MAX_MS = 8000
+    MATD_QMP_BACKOFF_MAX_MS = 8000,
+    MATD_QMP_POLL_MS = 1000,    /* While a migration is under way. */
+    MATD_QMP_RUN_MAX = 1 << 16  /* Bytes of a VM, then it is others' turn. */
 };
 
 struct matd_qmp;
 
-/* 'hint' is called from matd_qmp_run() only. */
+/* 'hint' is called at the end of matd_qmp_run() only, and may set ports. */
 struct matd_qmp *matd_qmp_create(void (*hint)(void *aux, const char *port,
                                               enum matd_qmp_hint),
                                  void *aux);
@@ -42,7 +45,7 @@ struct matd_qmp_status {
     bool is_connected;          /* Greeted, and asked. */
     const char *error;          /* Why not, or null. */
     const char *runstate;       /* As QEMU calls it, or "". */
-    enum matd_qmp_hint last;    /* The last hint given. */
+    enum matd_qmp_hint last;    /* The last hint. */
     uint64_t n_messages, n_connects, n_errors;
 };
 

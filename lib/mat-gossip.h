@@ -199,8 +199,8 @@ void mat_gossip_set_join_keys(struct mat_gossip *,
 void mat_gossip_set_seeds(struct mat_gossip *, const struct mat_endpoint *,
                           size_t n);
 
-/* A renewed certificate of the same key.  False, and nothing has changed, if it
- * is not that. */
+/* A renewed certificate of the same key.  False, and nothing has changed, if
+ * it is not that. */
 bool mat_gossip_set_cert(struct mat_gossip *, int64_t now_us,
                          const uint8_t *cert, size_t size);
 void mat_gossip_leave(struct mat_gossip *, int64_t now_us);

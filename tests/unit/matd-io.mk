@@ -27,3 +27,15 @@ tests_unit_test_matd_state_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=openat \
 	-Wl,--wrap=write -Wl,--wrap=fsync -Wl,--wrap=close \
 	-Wl,--wrap=renameat
 tests_unit_test_matd_state_SOURCES = tests/unit/test-matd-state.c $(FOLDER)
+
+# What needs Open vSwitch's library.
+if BUILD_OVS
+unit_tests += tests/unit/test-matd-qmp
+tests_unit_test_matd_qmp_CPPFLAGS = $(OVS_CPPFLAGS) -I$(top_srcdir)/ctl
+tests_unit_test_matd_qmp_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
+tests_unit_test_matd_qmp_LDADD = $(MATDOVS_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_matd_qmp_LINK = $(OVS_LINK)
+tests_unit_test_matd_qmp_SOURCES = tests/unit/test-matd-qmp.c $(FOLDER)
+$(tests_unit_test_matd_qmp_OBJECTS): $(OVS_LIB)
+$(tests_unit_test_matd_qmp_OBJECTS): DEFS = -DHAVE_CONFIG_H
+endif
