@@ -14,20 +14,53 @@
 #include "openvswitch/json.h"
 #include "util.h"
 
-enum { FOLLOW_MS = 200 };
+enum {
+    FOLLOW_MS = 200,
+    PATH_SIZE = 64,
+    PHASE_TEXT_SIZE = MATCTL_DURATION_MAX + 1
+};
 
 static const char *const phases[] = {
     "prepared", "stopped", "claimed", "table", "pushed", "ended"
 };
 
+/* The path of phase 'i' in a migration. */
+static const char *
+phase_path(size_t i, char path[static PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "phases_us.%s", phases[i]);
+    return path;
+}
+
+/* What follows the claim is told as the time since: microseconds there would
+ * not show beside the seconds that a VM takes to come. */
+static const char *
+phase_text(const struct json *m, size_t i, char text[static PHASE_TEXT_SIZE])
+{
+    char path[PATH_SIZE], buf[MATCTL_DURATION_MAX];
+    int64_t us = matctl_integer(m, phase_path(i, path));
+    bool since_claim = (matctl_get(m, "phases_us.claimed")
+                        && (!strcmp(phases[i], "table")
+                            || !strcmp(phases[i], "pushed")));
+
+    if (!matctl_get(m, path)) {
+        return NULL;
+    }
+    if (since_claim) {
+        us -= matctl_integer(m, "phases_us.claimed");
+    }
+    snprintf(text, PHASE_TEXT_SIZE, "%s%s", since_claim ? "+" : "",
+             matctl_duration(us, buf));
+    return text;
+}
+
 static void
 put_phases(struct matctl_table *table, const struct json *m)
 {
     for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
-        char path[64];
+        char text[PHASE_TEXT_SIZE];
 
-        snprintf(path, sizeof path, "phases_us.%s", phases[i]);
-        matctl_put_us(table, m, path);
+        matctl_table_cell(table, phase_text(m, i, text));
     }
 }
 
@@ -115,12 +148,10 @@ follow_line(const struct matctl *ctl, const struct json *m)
            *matctl_string(m, "to") ? matctl_string(m, "to") : "-",
            matctl_string(m, "trigger"), matctl_string(m, "outcome"));
     for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
-        char path[64], buf[MATCTL_DURATION_MAX];
+        char text[PHASE_TEXT_SIZE];
 
-        snprintf(path, sizeof path, "phases_us.%s", phases[i]);
-        if (matctl_get(m, path)) {
-            printf(", %s %s", phases[i],
-                   matctl_duration(matctl_integer(m, path), buf));
+        if (phase_text(m, i, text)) {
+            printf(", %s %s", phases[i], text);
         }
     }
     putchar('\n');

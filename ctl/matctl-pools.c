@@ -31,6 +31,18 @@ put_ready(struct matctl_table *table, const struct json *stock)
     free(text);
 }
 
+/* A number; of IPv6 addresses there are more than JSON counts. */
+static void
+put_count(struct matctl_table *table, const struct json *stock,
+          const char *name)
+{
+    if (matctl_integer(stock, name) >= INT64_C(1) << 53) {
+        matctl_table_cell(table, "2^53 or more");
+    } else {
+        matctl_put(table, stock, name);
+    }
+}
+
 static void
 show_stocks(const struct json *reply)
 {
@@ -43,8 +55,8 @@ show_stocks(const struct json *reply)
 
         matctl_put(table, stock, "uplink");
         matctl_put(table, stock, "family");
-        matctl_put(table, stock, "total");
-        matctl_put(table, stock, "free");
+        put_count(table, stock, "total");
+        put_count(table, stock, "free");
         put_ready(table, stock);
         matctl_put(table, stock, "used");
         matctl_put(table, stock, "quarantined");
