@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/system/capture.py \
 	tests/system/demo \
 	tests/system/frames.py \
+	tests/system/guest.py \
 	tests/system/harness.py \
 	tests/system/keep-fragments.c \
 	tests/system/mappings.py \

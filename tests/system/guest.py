@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real VMs: QEMU guests at sites, and their live migration.
+
+A guest is Debian's kernel for clouds with busybox and the program
+tests/vm/vmload; tests/vm/make-guest makes it.  Its network card is a tap or
+vhost-user port of its site's switch.  QEMU runs in the network namespace of
+the host, so that migration goes over the underlay, as everything does.
+"""
+import contextlib
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+
+from netns import run
+from switch import end_process, is_alive, wait_until
+
+QEMU = "qemu-system-x86_64"
+MIGRATION_PORT = 49152
+BOOT_S = 60                     # With TCG on a busy machine.
+
+
+class QmpError(Exception):
+    pass
+
+
+class Qmp:
+    """A connection to QEMU's monitor; events are kept with their times."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        wait_until(lambda: os.path.exists(path)
+                   and self.sock.connect_ex(path) == 0, f"monitor {path}")
+        self.buffer, self.events = b"", []
+        self._read(5)           # The greeting.
+        self.command("qmp_capabilities")
+
+    def close(self):
+        self.sock.close()
+
+    def _read(self, timeout_s):
+        """One object, or None."""
+        end = time.monotonic() + timeout_s
+        while b"\n" not in self.buffer:
+            left = end - time.monotonic()
+            if left < 0 or not select.select([self.sock], [], [],
+                                             max(left, 0))[0]:
+                return None
+            piece = self.sock.recv(1 << 16)
+            if not piece:
+                raise QmpError("QEMU has ended")
+            self.buffer += piece
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(line)
+
+    def command(self, name, **arguments):
+        request = {"execute": name}
+        if arguments:
+            request["arguments"] = {key.replace("_", "-"): value for key, value
+                                    in arguments.items()}
+        self.sock.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            answer = self._read(30)
+            if answer is None:
+                raise QmpError(f"{name}: no answer")
+            if "event" in answer:
+                self.events.append((time.monotonic(), answer))
+            elif "error" in answer:
+                raise QmpError(f"{name}: {answer['error']['desc']}")
+            else:
+                return answer["return"]
+
+    def poll(self, timeout_s=0.0):
+        """Take events that have come."""
+        while answer := self._read(timeout_s):
+            self.events.append((time.monotonic(), answer))
+            timeout_s = 0.0
+
+    def wait_event(self, name, matches=lambda data: True, timeout_s=60):
+        """Time of the next event of this kind, also if it came already since
+        the last call of forget()."""
+        end = time.monotonic() + timeout_s
+        while True:
+            for when, event in self.events:
+                if event["event"] == name and matches(event.get("data", {})):
+                    return when
+            if time.monotonic() > end:
+                raise AssertionError(f"no {name} within {timeout_s} s; seen: "
+                                     f"{[e['event'] for _, e in self.events]}")
+            self.poll(0.2)
+
+    def forget(self):
+        self.events = []
+
+
+class Image:
+    """Kernel and root of all guests, made when it is first needed."""
+
+    def __init__(self, build_dir):
+        self.dir = f"{os.path.abspath(build_dir)}/guest"
+        self.vmload = f"{os.path.abspath(build_dir)}/tests/vm/vmload"
+        here = os.path.dirname(os.path.realpath(__file__))
+        run(f"{here}/../vm/make-guest", self.dir, self.vmload, timeout=300)
+        self.accel = self._accel()
+
+    def boot_words(self):
+        return ["-kernel", f"{self.dir}/vmlinuz",
+                "-initrd", f"{self.dir}/initramfs"]
+
+    def _accel(self):
+        """KVM where a guest boots with it: it may open and yet not work."""
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            return "tcg"
+        console = f"{self.dir}/kvm-probe.log"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(console)
+        probe = subprocess.Popen(
+            [QEMU, "-machine", "pc,accel=kvm", "-m", "128", *self.boot_words(),
+             "-append", "console=ttyS0 quiet", "-display", "none", "-net",
+             "none", "-serial", f"file:{console}", "-monitor", "none"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: probe.poll() is not None
+                       or "READY" in read_text(console), "guest", 8, 0.1)
+            return "kvm" if probe.poll() is None else "tcg"
+        except AssertionError:
+            return "tcg"
+        finally:
+            end_process(probe.pid)
+            probe.wait()
+
+
+def read_text(path):
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+class Card:
+    """A network card of a guest; the same port name at every site."""
+
+    def __init__(self, name, mac, v4, gateway4, v6, gateway6):
+        self.name, self.mac = name, mac
+        self.v4, self.v6 = v4, v6
+        self.gateway4, self.gateway6 = gateway4, gateway6
+
+    def words(self, number):
+        """... of the kernel's command line."""
+        return (f"mat.{number}={self.v4}/24,{self.gateway4},{self.v6}/64,"
+                f"{self.gateway6}")
+
+
+class Guest:
+    """A VM.  'plug' and 'unplug', given by the rig, put a tap into the bridge
+    of a site and take it out."""
+
+    def __init__(self, image, directory, name, cards, memory_mb=96,
+                 announces=True, plug=None, unplug=None):
+        self.image, self.name, self.cards = image, name, cards
+        self.dir, self.memory_mb = f"{directory}/{name}", memory_mb
+        self.announces = announces
+        self._plug, self._unplug = plug, unplug
+        self.site = self.process = self.qmp = None
+        self.others = {}                # site -> QEMU, after migrate
+        os.makedirs(self.dir, exist_ok=True)
+
+    # One QEMU.
+
+    def _command(self, site, incoming):
+        append = " ".join(["console=ttyS0 quiet panic=-1"] + [
+            card.words(i) for i, card in enumerate(self.cards)])
+        words = [QEMU, "-name", self.name, "-machine",
+                 f"pc,accel={self.image.accel}", "-m", str(self.memory_mb),
+                 *self.image.boot_words(), "-append", append,
+                 "-display", "none", "-monitor", "none", "-nodefaults",
+                 "-serial", f"file:{self._file(site, 'console')}",
+                 "-qmp", f"unix:{self._file(site, 'qmp')},server=on,wait=off"]
+        for i, card in enumerate(self.cards):
+            words += ["-netdev", f"tap,id=n{i},ifname={card.name},script=no,"
+                      "downscript=no,vnet_hdr=off",
+                      "-device", f"virtio-net-pci,netdev=n{i},mac={card.mac},"
+                      f"guest_announce={'on' if self.announces else 'off'},"
+                      "romfile="]
+        return words + (["-incoming", "defer"] if incoming else [])
+
+    def _file(self, site, kind):
+        return f"{self.dir}/{site.name}.{kind}"
+
+    def qmp_path(self, site):
+        return self._file(site, "qmp")
+
+    def _launch(self, site, incoming=False):
+        for card in self.cards:
+            site.namespace.ip(f"tuntap add dev {card.name} mode tap",
+                              f"link set dev {card.name} up")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file(site, "qmp"))
+        with open(self._file(site, "stderr"), "w") as errors:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", site.namespace.name,
+                 *self._command(site, incoming)], stdin=subprocess.DEVNULL,
+                stdout=errors, stderr=errors, start_new_session=True)
+        with open(self._file(site, "pid"), "w") as file:
+            file.write(str(process.pid))
+        try:
+            qmp = Qmp(self._file(site, "qmp"))
+        except Exception as error:
+            raise QmpError(f"QEMU at {site.name}: "
+                           f"{read_text(self._file(site, 'stderr'))}"
+                           ) from error
+        return process, qmp
+
+    def _end(self, site, process, qmp):
+        qmp.close()
+        end_process(process.pid)
+        process.wait()
+        for card in self.cards:
+            site.namespace.ip(f"link del dev {card.name}")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._file(site, "pid"))
+
+    # The VM.
+
+    def boot(self, site):
+        """It runs when this returns."""
+        self.site = site
+        self.process, self.qmp = self._launch(site)
+        self._plug(self, site)
+        console = self._file(site, "console")
+        wait_until(lambda: "READY" in read_text(console)
+                   or self.process.poll() is not None,
+                   lambda: f"guest's READY; {read_text(console)[-500:]}",
+                   BOOT_S)
+        assert self.process.poll() is None, self._stderr(site)
+
+    def _stderr(self, site):
+        return read_text(self._file(site, "stderr"))
+
+    def destroy(self):
+        if self.qmp:
+            self._unplug(self, self.site)
+            self._end(self.site, self.process, self.qmp)
+            self.qmp = None
+
+    def migrate(self, site, stopped=None, started=None, bandwidth=None):
+        """Live, to 'site'.  'stopped' is called when the guest has stopped
+        and before it can run there, 'started' as soon as it does.  Returns
+        the times of both."""
+        process, qmp = self._launch(site, incoming=True)
+        self._plug(self, site)
+        old_site, old = self.site, (self.process, self.qmp)
+        qmp.command("migrate-set-capabilities", capabilities=[
+            {"capability": "events", "state": True}])
+        qmp.command("migrate-incoming",
+                    uri=f"tcp:{site.address4}:{MIGRATION_PORT}")
+        capabilities = [{"capability": "events", "state": True}]
+        if stopped:
+            capabilities.append({"capability": "pause-before-switchover",
+                                 "state": True})
+        self.qmp.forget()
+        self.qmp.command("migrate-set-capabilities",
+                         capabilities=capabilities)
+        self.qmp.command("migrate-set-parameters", downtime_limit=50,
+                         max_bandwidth=bandwidth or 1 << 30)
+        self.qmp.command("migrate",
+                         uri=f"tcp:{site.address4}:{MIGRATION_PORT}")
+        stop_time = self.qmp.wait_event("STOP")
+        if stopped:
+            self.qmp.wait_event("MIGRATION", lambda data: data["status"]
+                                == "pre-switchover")
+            stopped()
+            self.qmp.command("migrate-continue", state="pre-switchover")
+        start_time = qmp.wait_event("RESUME")
+        if started:
+            started()
+        self.qmp.wait_event("MIGRATION",
+                            lambda data: data["status"] == "completed")
+        self.site, self.process, self.qmp = site, process, qmp
+        self._unplug(self, old_site)
+        self._end(old_site, *old)
+        return stop_time, start_time
+
+
+class Load:
+    """vmload beside a guest: numbered datagrams or bulk TCP."""
+
+    def __init__(self, image, namespace, *words):
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", namespace.name, image.vmload,
+             *(str(word) for word in words)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, start_new_session=True)
+        line = self.process.stdout.readline()
+        assert line == "started\n", f"vmload {words}: {line!r}"
+
+    def end(self):
+        """What it counted."""
+        self.process.stdin.close()
+        answer = self.process.stdout.read()
+        assert self.process.wait(30) == 0, "vmload failed"
+        return json.loads(answer)
+
+    def kill(self):
+        if self.process.poll() is None and is_alive(self.process.pid):
+            self.process.kill()
+            self.process.wait()
