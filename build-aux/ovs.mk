@@ -59,6 +59,7 @@ clean-local:
 	rm -rf ovs ovs-base ovs-asan ovs-steps ovs-newer check-*.d stages
 	rm -f ovs*.lock ovs*.log checkpatch.log newer.log
 distclean-local:
-	rm -rf ovs-src ovs-base-src ovs-steps-src ovs-newer-src ovs-newer-deb
+	rm -rf ovs-src ovs-base-src ovs-steps-src ovs-newer-src ovs-newer-deb \
+	    guest
 
 EXTRA_DIST += build-aux/ovs-build ovs-patches vswitchd-ext

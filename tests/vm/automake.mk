@@ -15,6 +15,3 @@ EXTRA_DIST += \
 .PHONY: guest
 guest: tests/vm/vmload
 	$(srcdir)/tests/vm/make-guest guest tests/vm/vmload
-
-distclean-local:
-	rm -rf guest
