@@ -457,7 +457,7 @@ is_wanted_now(const struct mat_agent *a, const struct mat_op *op)
 {
     const struct mat_slot *slot;
 
-    switch (op->type) {
+    switch ((int) op->type) {
     case MAT_OP_ENTRY_REMOVE:
         slot = mat_slot_of_moa(a, &op->entry.moa);
         return (slot && slot->home->key.zone == op->entry.zone
