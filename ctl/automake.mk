@@ -36,6 +36,8 @@ ctl_matd_SOURCES = \
 	ctl/matd-core.h \
 	ctl/matd-flows.c \
 	ctl/matd-flows.h \
+	ctl/matd-neighbours.c \
+	ctl/matd-neighbours.h \
 	ctl/matd-netlink.c \
 	ctl/matd-netlink.h \
 	ctl/matd-notify.c \
@@ -45,7 +47,7 @@ ctl_matd_SOURCES = \
 	ctl/matd-switch.c \
 	ctl/matd-switch.h \
 	ctl/matd.c
-ctl_matd_LDADD = $(MATDIO_LIBS) $(OVS_LIB)
+ctl_matd_LDADD = $(MATDOVS_LIBS)
 ctl_matd_LINK = $(OVS_LINK)
 $(ctl_matd_OBJECTS): $(OVS_LIB)
 $(ctl_matd_OBJECTS): DEFS = -DHAVE_CONFIG_H

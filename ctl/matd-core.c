@@ -544,9 +544,9 @@ static void
 log_gossip(void *core_ OVS_UNUSED, bool is_error, const char *line)
 {
     if (is_error) {
-        VLOG_WARN("gossip: %s", line);
+        VLOG_WARN("%s", line);
     } else {
-        VLOG_INFO("gossip: %s", line);
+        VLOG_INFO("%s", line);
     }
 }
 

@@ -2,7 +2,7 @@
 
 /* Wants refer to neighbours.  A want is looked up again when a route that
  * contains it changes; it is told again when a neighbour that it refers to
- * does.  'doubtful' has the neighbours in use that are to be probed. */
+ * does. */
 
 #include <config.h>
 
@@ -11,10 +11,9 @@
 #include <errno.h>
 
 #include "hash.h"
+#include "matd-neighbours.h"
 #include "matd-netlink.h"
 #include "netlink-socket.h"
-#include "openvswitch/hmap.h"
-#include "openvswitch/list.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
@@ -26,30 +25,16 @@ VLOG_DEFINE_THIS_MODULE(matd_routes);
 enum {
     LOOKUPS_PER_RUN = 256,      /* Some milliseconds. */
     LOOKUP_GAP_MS = 100,        /* Between rounds, when routes change often. */
-    PROBE_MIN_MS = 1000,
-    PROBE_MAX_MS = 8000,
     RETRY_MS = 1000,            /* Of what the kernel refused. */
     ADDRS_MAX = 32,
     MESSAGES_PER_RUN = 1000
-};
-
-struct neighbour {
-    struct hmap_node node;      /* In 'neighbours'. */
-    struct mat_addr addr;
-    struct mat_mac mac;
-    bool is_valid, is_stale, is_failed;
-    bool is_router;             /* Of this device: in use, too. */
-    struct ovs_list users;      /* struct use */
-    struct ovs_list doubt;      /* In 'doubtful', or empty. */
-    int64_t probe_ms;           /* When next. */
-    int gap_ms;
 };
 
 /* A want's use of a neighbour. */
 struct use {
     struct ovs_list node;       /* In its 'users'. */
     struct want *want;
-    struct neighbour *neighbour;        /* Or null. */
+    struct matd_neighbour *neighbour;   /* Or null. */
 };
 
 struct want {
@@ -90,12 +75,12 @@ struct matd_routes {
     bool routers_dirty;
     bool has_changed;           /* Tell the handler. */
 
-    struct hmap wants, neighbours;
-    struct ovs_list doubtful;   /* struct neighbour */
+    struct hmap wants;
+    struct matd_neighbours neighbours;
     size_t n_dirty;
     int64_t lookup_ms;          /* The next round. */
 
-    uint64_t n_lookups, n_probes, n_resyncs;
+    uint64_t n_lookups, n_resyncs;
     char problem[200];
 };
 
@@ -104,13 +89,7 @@ static void resync(struct matd_routes *);
 static void read_routers(struct matd_routes *);
 static void look_up(struct matd_routes *, struct want *);
 static void look_up_some(struct matd_routes *);
-static void probe_some(struct matd_routes *);
-static struct neighbour *find_neighbour(const struct matd_routes *,
-                                        const struct mat_addr *);
-static struct neighbour *get_neighbour(struct matd_routes *,
-                                       const struct mat_addr *);
 static void set_neighbour(struct matd_routes *, const struct matd_netlink *);
-static void update_doubt(struct matd_routes *, struct neighbour *);
 static void use_neighbour(struct matd_routes *, struct use *,
                           const struct mat_addr *);
 static void tell(struct matd_routes *, struct want *);
@@ -124,26 +103,21 @@ matd_routes_create(const struct matd_routes_handler *handler, void *aux)
     r->aux = aux;
     r->needs_resync = true;
     hmap_init(&r->wants);
-    hmap_init(&r->neighbours);
-    ovs_list_init(&r->doubtful);
+    matd_neighbours_init(&r->neighbours);
     return r;
 }
 
 void
 matd_routes_destroy(struct matd_routes *r)
 {
-    struct neighbour *neighbour;
     struct want *want;
 
     if (r) {
         HMAP_FOR_EACH_POP (want, node, &r->wants) {
             free(want);
         }
-        HMAP_FOR_EACH_POP (neighbour, node, &r->neighbours) {
-            free(neighbour);
-        }
         hmap_destroy(&r->wants);
-        hmap_destroy(&r->neighbours);
+        matd_neighbours_destroy(&r->neighbours);
         nl_sock_destroy(r->sock);
         free(r);
     }
@@ -226,6 +200,18 @@ matd_routes_drop(struct matd_routes *r, uint16_t id)
 /* Running. */
 
 static void
+complain(struct matd_routes *r, const char *what, int error)
+{
+    char text[sizeof r->problem];
+
+    snprintf(text, sizeof text, "%s: %s", what, ovs_strerror(error));
+    if (strcmp(text, r->problem)) {
+        memcpy(r->problem, text, sizeof text);
+        VLOG_WARN("routes: %s", r->problem);
+    }
+}
+
+static void
 receive(struct matd_routes *r)
 {
     uint64_t stub[4096 / 8];
@@ -266,7 +252,13 @@ matd_routes_run(struct matd_routes *r)
     if (r->n_dirty && time_msec() >= r->lookup_ms) {
         look_up_some(r);
     }
-    probe_some(r);
+    if (r->ifindex) {
+        int error = matd_neighbours_probe(&r->neighbours, r->ifindex);
+
+        if (error) {
+            complain(r, "neighbours cannot be probed", error);
+        }
+    }
     if (r->has_changed) {
         r->has_changed = false;
         r->handler->changed(r->aux);
@@ -276,8 +268,6 @@ matd_routes_run(struct matd_routes *r)
 void
 matd_routes_wait(struct matd_routes *r)
 {
-    const struct neighbour *neighbour;
-
     if (!r->device[0]) {
         return;
     }
@@ -290,8 +280,8 @@ matd_routes_wait(struct matd_routes *r)
     if ((r->n_dirty || r->routers_dirty) && r->ifindex) {
         poll_timer_wait_until(r->lookup_ms);
     }
-    LIST_FOR_EACH (neighbour, doubt, &r->doubtful) {
-        poll_timer_wait_until(neighbour->probe_ms);
+    if (r->ifindex) {
+        matd_neighbours_wait(&r->neighbours);
     }
 }
 
@@ -405,21 +395,8 @@ each_other(void *r_, const struct matd_netlink *n)
 }
 
 static void
-complain(struct matd_routes *r, const char *what, int error)
-{
-    char text[sizeof r->problem];
-
-    snprintf(text, sizeof text, "%s: %s", what, ovs_strerror(error));
-    if (strcmp(text, r->problem)) {
-        memcpy(r->problem, text, sizeof text);
-        VLOG_WARN("routes: %s", r->problem);
-    }
-}
-
-static void
 resync(struct matd_routes *r)
 {
-    struct neighbour *neighbour;
     struct want *want;
     int error;
 
@@ -431,9 +408,7 @@ resync(struct matd_routes *r)
     r->lookup_ms = 0;
     nl_sock_destroy(r->sock);
     r->sock = NULL;
-    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
-        neighbour->is_valid = false;
-    }
+    matd_neighbours_forget(&r->neighbours);
     error = matd_netlink_listen(&r->sock);
     if (!error) {
         error = matd_netlink_dump(MATD_NETLINK_LINK, each_link, r);
@@ -455,9 +430,7 @@ resync(struct matd_routes *r)
                   r->ifindex, r->is_up ? "up" : "down", r->mtu);
         r->problem[0] = '\0';
     }
-    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
-        update_doubt(r, neighbour);
-    }
+    matd_neighbours_update_all(&r->neighbours);
     HMAP_FOR_EACH (want, node, &r->wants) {
         make_dirty(r, want);
     }
@@ -525,7 +498,7 @@ add_advertised_addrs(struct matd_routes *r)
 static void
 read_routers(struct matd_routes *r)
 {
-    struct neighbour *neighbour;
+    struct matd_neighbour *n;
     int error;
 
     r->routers_dirty = false;
@@ -541,124 +514,31 @@ read_routers(struct matd_routes *r)
         r->retry_ms = time_msec() + RETRY_MS;
     }
     add_advertised_addrs(r);
-    HMAP_FOR_EACH (neighbour, node, &r->neighbours) {
-        neighbour->is_router = false;
+    HMAP_FOR_EACH (n, node, &r->neighbours.all) {
+        n->is_pinned = false;
     }
     for (int v6 = 0; v6 < 2; v6++) {
         for (size_t i = 0; i < r->n_routers[v6]; i++) {
-            neighbour = get_neighbour(r, &r->routers[v6][i]);
-            neighbour->is_router = true;
-            update_doubt(r, neighbour);
+            matd_neighbours_get(&r->neighbours,
+                                &r->routers[v6][i])->is_pinned = true;
         }
     }
+    matd_neighbours_update_all(&r->neighbours);
 }
 
 /* Neighbours. */
 
-static uint32_t
-hash_addr(const struct mat_addr *addr)
-{
-    return hash_bytes(addr->b, sizeof addr->b, 0);
-}
-
-static struct neighbour *
-find_neighbour(const struct matd_routes *r, const struct mat_addr *addr)
-{
-    struct neighbour *n;
-
-    HMAP_FOR_EACH_WITH_HASH (n, node, hash_addr(addr), &r->neighbours) {
-        if (mat_addr_equal(&n->addr, addr)) {
-            return n;
-        }
-    }
-    return NULL;
-}
-
-static struct neighbour *
-get_neighbour(struct matd_routes *r, const struct mat_addr *addr)
-{
-    struct neighbour *n = find_neighbour(r, addr);
-
-    if (!n) {
-        n = xzalloc(sizeof *n);
-        n->addr = *addr;
-        n->gap_ms = PROBE_MIN_MS;
-        ovs_list_init(&n->users);
-        ovs_list_init(&n->doubt);
-        hmap_insert(&r->neighbours, &n->node, hash_addr(addr));
-    }
-    return n;
-}
-
-static bool
-is_used(const struct neighbour *n)
-{
-    return n->is_router || !ovs_list_is_empty(&n->users);
-}
-
-/* Puts a neighbour among those to be probed, or takes it from there. */
-static void
-update_doubt(struct matd_routes *r, struct neighbour *n)
-{
-    bool is_doubtful = is_used(n) && (!n->is_valid || n->is_stale);
-
-    if (is_doubtful && ovs_list_is_empty(&n->doubt)) {
-        ovs_list_push_back(&r->doubtful, &n->doubt);
-    } else if (!is_doubtful && !ovs_list_is_empty(&n->doubt)) {
-        ovs_list_remove(&n->doubt);
-        ovs_list_init(&n->doubt);
-        n->gap_ms = PROBE_MIN_MS;
-    }
-}
-
 static void
 set_neighbour(struct matd_routes *r, const struct matd_netlink *message)
 {
-    struct neighbour *n = get_neighbour(r, &message->addr);
-    bool was_valid = n->is_valid;
+    struct matd_neighbour *n = matd_neighbours_set(&r->neighbours, message);
     struct use *use;
 
-    n->is_valid = message->is_valid && !message->is_removed;
-    n->is_stale = n->is_valid && message->is_stale;
-    n->is_failed = message->is_failed && !message->is_removed;
-    if (n->is_valid) {
-        r->has_changed |= n->is_router && (!was_valid
-                                           || !mat_mac_equal(&n->mac,
-                                                             &message->mac));
-        n->mac = message->mac;
-    }
-    update_doubt(r, n);
-    if (!is_used(n)) {
-        if (message->is_removed) {
-            hmap_remove(&r->neighbours, &n->node);
-            free(n);
+    if (n) {
+        r->has_changed |= n->is_pinned;         /* A router's MAC. */
+        LIST_FOR_EACH (use, node, &n->users) {
+            tell(r, use->want);
         }
-        return;
-    }
-    LIST_FOR_EACH (use, node, &n->users) {
-        tell(r, use->want);
-    }
-}
-
-static void
-probe_some(struct matd_routes *r)
-{
-    int64_t now = time_msec();
-    struct neighbour *n;
-
-    LIST_FOR_EACH (n, doubt, &r->doubtful) {
-        int error;
-
-        if (now < n->probe_ms || !r->ifindex) {
-            continue;
-        }
-        error = matd_netlink_probe(&n->addr, r->ifindex);
-        if (error) {
-            complain(r, "neighbours cannot be probed", error);
-        }
-        r->n_probes++;
-        n->probe_ms = now + n->gap_ms;
-        n->gap_ms = MIN(2 * n->gap_ms, PROBE_MAX_MS);
     }
 }
 
@@ -666,19 +546,19 @@ static void
 use_neighbour(struct matd_routes *r, struct use *use,
               const struct mat_addr *addr)
 {
-    struct neighbour *old = use->neighbour;
+    struct matd_neighbour *old = use->neighbour;
 
     if (old && addr && mat_addr_equal(&old->addr, addr)) {
         return;
     }
     if (old) {
         ovs_list_remove(&use->node);
-        update_doubt(r, old);
+        matd_neighbours_update(&r->neighbours, old);
     }
-    use->neighbour = addr ? get_neighbour(r, addr) : NULL;
+    use->neighbour = addr ? matd_neighbours_get(&r->neighbours, addr) : NULL;
     if (addr) {
         ovs_list_push_back(&use->neighbour->users, &use->node);
-        update_doubt(r, use->neighbour);
+        matd_neighbours_update(&r->neighbours, use->neighbour);
     }
 }
 
@@ -758,12 +638,12 @@ look_up_some(struct matd_routes *r)
 static void
 tell(struct matd_routes *r, struct want *want)
 {
-    const struct neighbour *good = NULL;
+    const struct matd_neighbour *good = NULL;
     struct mat_agent_route route;
     bool is_asking = false;
 
     for (int i = 0; i < 2 && !good; i++) {
-        const struct neighbour *n = want->uses[i].neighbour;
+        const struct matd_neighbour *n = want->uses[i].neighbour;
 
         good = n && n->is_valid ? n : NULL;
         is_asking |= n && !n->is_valid && !n->is_failed;
@@ -809,7 +689,8 @@ matd_routes_get_uplink(const struct matd_routes *r,
     for (int v6 = 0; v6 < 2; v6++) {
         uplink->n_routers[v6] = r->n_routers[v6];
         for (size_t i = 0; i < r->n_routers[v6]; i++) {
-            const struct neighbour *n = find_neighbour(r, &r->routers[v6][i]);
+            const struct matd_neighbour *n = matd_neighbours_find(
+                &r->neighbours, &r->routers[v6][i]);
 
             uplink->routers[v6][i] = r->routers[v6][i];
             if (n && n->is_valid) {
@@ -839,7 +720,6 @@ void
 matd_routes_get_status(const struct matd_routes *r,
                        struct matd_routes_status *status)
 {
-    const struct neighbour *n;
     const struct want *want;
 
     *status = (struct matd_routes_status) {
@@ -848,15 +728,13 @@ matd_routes_get_status(const struct matd_routes *r,
         .mtu = r->mtu,
         .n_wanted = hmap_count(&r->wants),
         .n_lookups = r->n_lookups,
-        .n_probes = r->n_probes,
+        .n_neighbours = matd_neighbours_n_used(&r->neighbours),
+        .n_probes = r->neighbours.n_probes,
         .n_resyncs = r->n_resyncs,
         .problem = r->problem[0] ? r->problem : NULL,
     };
     HMAP_FOR_EACH (want, node, &r->wants) {
         status->n_good += want->is_good;
-    }
-    HMAP_FOR_EACH (n, node, &r->neighbours) {
-        status->n_neighbours += is_used(n);
     }
 }
 
@@ -868,7 +746,7 @@ matd_routes_next(const struct matd_routes *r, uint32_t *cursor,
         const struct want *want = find_want(r, *cursor);
 
         if (want) {
-            const struct neighbour *n = want->uses[0].neighbour;
+            const struct matd_neighbour *n = want->uses[0].neighbour;
 
             view->id = want->id;
             view->addr = want->addr;

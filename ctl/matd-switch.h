@@ -62,9 +62,9 @@ void matd_switch_wait(struct matd_switch *);
 /* Sends what has been put since, without waiting for the next run. */
 void matd_switch_flush(struct matd_switch *);
 
-/* Queues an operation, with a number that is larger than those before; or 0 for
- * one of which nobody wants to hear again.  Nothing happens while there is no
- * connection. */
+/* Queues an operation, with a number that is larger than those before; or 0
+ * for one of which nobody wants to hear again.  Nothing happens while there is
+ * no connection. */
 void matd_switch_put(struct matd_switch *, uint64_t sequence,
                      const struct mat_op *);
 
