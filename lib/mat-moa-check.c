@@ -52,6 +52,19 @@ mat_moa_check(const struct mat_moa_config *config,
     return ok;
 }
 
+/* Whether the host has an address of the family of 'like' on the uplink. */
+static bool
+has_family(const struct mat_moa_uplink *uplink, const struct mat_addr *like)
+{
+    for (size_t i = 0; i < uplink->n_subnets; i++) {
+        if (mat_addr_is_v4(&uplink->subnets[i].addr) == mat_addr_is_v4(like)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An only uplink without addresses of the family must be the one. */
 int
 mat_moa_item_uplink(const struct mat_moa_config *config,
                     const struct mat_moa_item *item)
@@ -65,7 +78,8 @@ mat_moa_item_uplink(const struct mat_moa_config *config,
         return MAT_MOA_ANY;
     }
     uplink = mat_moa_uplink_of(config, &item->first, &subnet);
-    return uplink == MAT_MOA_ANY && config->n_uplinks == 1 ? 0 : uplink;
+    return (uplink == MAT_MOA_ANY && config->n_uplinks == 1
+            && !has_family(&config->uplinks[0], &item->first) ? 0 : uplink);
 }
 
 bool
@@ -136,6 +150,17 @@ check_advertised(struct look *look)
     return true;
 }
 
+static bool
+knows_links(const struct mat_moa_config *config)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < config->n_uplinks; i++) {
+        n += config->uplinks[i].n_subnets;
+    }
+    return n > 0;
+}
+
 /* An item without a name of an uplink must be in one of its subnets, all of
  * it; with a name it may be what the host has no address in. */
 static bool
@@ -143,7 +168,6 @@ check_link(struct look *look)
 {
     const struct mat_moa_item *item = look->item;
     const struct mat_moa_prefix *subnet;
-    bool v4 = mat_addr_is_v4(&item->first);
     char text[MAT_PREFIX_STRLEN];
 
     if (item->uplink[0]) {
@@ -151,19 +175,12 @@ check_link(struct look *look)
     }
     if (mat_moa_uplink_of(look->config, &item->first, &subnet)
         == MAT_MOA_ANY) {
-        for (size_t i = 0; i < look->config->n_uplinks; i++) {
-            const struct mat_moa_uplink *u = &look->config->uplinks[i];
-
-            for (size_t j = 0; j < u->n_subnets; j++) {
-                if (mat_addr_is_v4(&u->subnets[j].addr) == v4
-                    || look->config->n_uplinks > 1) {
-                    return complain(look, "is in no subnet of an uplink: add "
-                                    "'%' and the uplink's name if it is on "
-                                    "that link all the same, or begin with "
-                                    "'routed:' if it is routed to this host",
-                                    "", "");
-                }
-            }
+        if (mat_moa_item_uplink(look->config, item) == MAT_MOA_ANY
+            && knows_links(look->config)) {
+            return complain(look, "is in no subnet of an uplink: add '%' and "
+                            "the uplink's name if it is on that link all the "
+                            "same, or begin with 'routed:' if it is routed "
+                            "to this host", "", "");
         }
     } else if (!mat_addr_in_prefix(&item->last, &subnet->addr,
                                    subnet->plen)) {

@@ -78,19 +78,18 @@ about(struct mat_moa *m, int64_t us)
 
 /* Credit for frames. */
 
+/* What may go at once: a second's worth. */
 static int64_t
 burst(const struct mat_moa *m)
 {
-    int64_t n = m->config.frames_s / 4;
-
-    return (n > 8 ? n : 8) * frame_cost;
+    return m->config.frames_s * frame_cost;
 }
 
 static void
 earn(struct mat_moa *m)
 {
     int64_t us = m->now_us - m->credit_us;
-    int64_t enough_us = 2 * burst(m) / m->config.frames_s + 1;
+    int64_t enough_us = INT64_C(3600) * S;
 
     us = us < enough_us ? us : enough_us;
     m->credit += us * m->config.frames_s;

@@ -215,6 +215,8 @@ mat_moa_configure(struct mat_moa *m, int64_t now_us,
     }
     if (!m->config.frames_s) {
         m->config.frames_s = 1;
+    } else if (m->config.frames_s > MAT_MOA_FRAMES_MAX) {
+        m->config.frames_s = MAT_MOA_FRAMES_MAX;
     }
     for (size_t i = 0; i < config->n_uplinks; i++) {
         changes[i + 1] = change_of(old, &config->uplinks[i]);

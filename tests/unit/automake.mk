@@ -12,6 +12,7 @@ unit_tests += \
 	tests/unit/test-mat-learn \
 	tests/unit/test-mat-learn-said \
 	tests/unit/test-mat-map \
+	tests/unit/test-mat-moa \
 	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
@@ -56,5 +57,12 @@ tests_unit_libsamples_a_SOURCES = \
 tests_unit_test_mat_text_LDADD = tests/unit/libsamples.a $(LDADD)
 tests_unit_test_mat_update_LDADD = tests/unit/libsamples.a $(LDADD)
 include tests/unit/agent.mk
+
+# A host with a stock of MoAs.
+noinst_LIBRARIES += tests/unit/libstock.a
+tests_unit_libstock_a_SOURCES = \
+	tests/unit/stock.c \
+	tests/unit/stock.h
+tests_unit_test_mat_moa_LDADD = tests/unit/libstock.a $(LDADD)
 include tests/unit/gossip.mk
 include tests/unit/matd-io.mk

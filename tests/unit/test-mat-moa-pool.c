@@ -255,8 +255,8 @@ static const struct link_case link_cases[] = {
       "the host's own address, 10.9.0.0" },
 
     /* Which uplink? */
-    { "10.9.0.0/24", "", ETH0, NULL, "10.9.0.0-10.9.0.255@0 ",
-      "is in no subnet of an uplink" },
+    { "10.9.0.0/24", "", ETH0, NULL, "", "is in no subnet of an uplink" },
+    { "10.9.0.0/24%eth0", "", ETH0, NULL, "10.9.0.0-10.9.0.255@0 ", NULL },
     { "10.9.0.0/24", "", ETH0, ETH1, "", "is in no subnet of an uplink" },
     { "10.9.0.0/24", "", "", NULL, "10.9.0.0-10.9.0.255@0 ", NULL },
     { "10.9.0.0/24", "", "a2001:db8::1/64", NULL, "10.9.0.0-10.9.0.255@0 ",
