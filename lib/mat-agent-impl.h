@@ -352,6 +352,7 @@ struct mat_dock *mat_dock_get(struct mat_agent *, const char *name);
 void mat_dock_ref(struct mat_dock *);
 void mat_dock_unref(struct mat_agent *, struct mat_dock *);
 void mat_dock_start(struct mat_agent *, struct mat_dock *);
+void mat_dock_configure(struct mat_agent *, struct mat_dock *);
 void mat_dock_set_odp(struct mat_agent *, struct mat_dock *, uint32_t);
 void mat_dock_set_dead(struct mat_agent *, struct mat_dock *, bool is_dead);
 void mat_dock_op(const struct mat_dock *, enum mat_update_op_type,

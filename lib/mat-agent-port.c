@@ -279,16 +279,23 @@ tell_learn(struct mat_agent *a, const struct mat_dock *dock)
     }
 }
 
+/* The port is there, as ever: the configuration may have changed. */
+void
+mat_dock_configure(struct mat_agent *a, struct mat_dock *dock)
+{
+    if (!dock->is_uplink) {
+        enter_zone(a, dock);
+        tell_learn(a, dock);
+    }
+}
+
 /* The port is there, or has changed. */
 void
 mat_dock_start(struct mat_agent *a, struct mat_dock *dock)
 {
     struct mat_op op;
 
-    if (!dock->is_uplink) {
-        enter_zone(a, dock);
-        tell_learn(a, dock);
-    }
+    mat_dock_configure(a, dock);
     mat_dock_op(dock, MAT_OP_PORT_PUT, &op);
     mat_agent_emit(a, &op);
     dock->is_put = true;

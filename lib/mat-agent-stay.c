@@ -268,7 +268,7 @@ mat_stay_acked(struct mat_agent *a)
         if (!stay) {
             continue;
         }
-        m = mat_migration_of(a, stay->home);
+        m = mat_migration_last(a, stay->home);
         if (m) {
             mat_migration_phase(a, m, MAT_MIGRATION_TABLE);
         }

@@ -137,11 +137,13 @@ item_port(struct mat_agent *a, const struct mat_op *op)
     struct mat_op wanted;
 
     if (!dock) {
-        mat_agent_add_extra(a, op, MAT_OP_PORT_REMOVE);
+        if (op->port.role) {
+            mat_agent_add_extra(a, op, MAT_OP_PORT_REMOVE);
+        }
         return;
     }
     mat_dock_set_odp(a, dock, op->port.odp_port);
-    if (!dock->is_given && !dock->is_put) {
+    if (!dock->is_given && !dock->is_put && op->port.role) {
         dock->is_put = true;    /* Of an adopted entry. */
         dock->is_uplink = op->port.role == MAT_PORT_UPLINK;
         dock->uplink_mac = op->port.mac;

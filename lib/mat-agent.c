@@ -269,14 +269,16 @@ change_mode(struct mat_agent *a, enum mat_agent_mode mode)
 }
 
 static void
-start_again(struct mat_agent *a)
+configure_docks(struct mat_agent *a, bool mode_changed)
 {
     struct mat_dock *dock;
     size_t cursor = 0;
 
     while ((dock = mat_index_next(&a->docks, &cursor)) != NULL) {
-        if (dock->is_given) {
+        if (dock->is_given && mode_changed) {
             mat_dock_start(a, dock);
+        } else if (dock->is_given) {
+            mat_dock_configure(a, dock);
         }
     }
 }
@@ -297,7 +299,7 @@ mat_agent_configure(struct mat_agent *a, int64_t now_us,
         if (config->mode != mode) {
             change_mode(a, config->mode);
         }
-        start_again(a);
+        configure_docks(a, config->mode != mode);
     } else {
         a->config.mode = config->mode;
     }

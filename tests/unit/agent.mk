@@ -4,6 +4,7 @@
 
 unit_tests += \
 	tests/unit/test-mat-agent \
+	tests/unit/test-mat-agent-trouble \
 	tests/unit/test-mat-life
 
 noinst_LIBRARIES += tests/unit/libfleet.a
@@ -15,3 +16,5 @@ FLEET_LIBS = tests/unit/libfleet.a tests/sim/libsim.a ctl/libmatcrypto.a \
 	$(LDADD) $(SODIUM_LIBS)
 tests_unit_test_mat_agent_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_LDADD = $(FLEET_LIBS)
+tests_unit_test_mat_agent_trouble_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
+tests_unit_test_mat_agent_trouble_LDADD = $(FLEET_LIBS)
