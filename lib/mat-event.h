@@ -62,7 +62,7 @@ enum {
     MAT_EVENT(MISS_MOA, "miss-moa", "no mapping for a source MoA")          \
     MAT_EVENT(UNASSIGNED, "unassigned", "packet to a MoA that no VMN has")  \
     MAT_EVENT(REDIRECTED, "redirected", "packet to a VMN that has left")    \
-    MAT_EVENT(CONFLICT, "conflict", "another host claims our MoA")          \
+    MAT_EVENT(CONFLICT, "conflict", "somebody claims a MoA of our pool")     \
     MAT_EVENT(HELD, "held", "first packet held for a VMN or a mapping")     \
     MAT_EVENT(HOLD_EXPIRED, "hold-expired", "held packets were dropped")    \
     MAT_EVENT(PORT_ATTACHED, "port-attached", "the datapath has a port")    \

@@ -400,12 +400,24 @@ is_our_moa(const struct mat_work *work, const struct mat_addr *moa)
             && (found.has_port || found.state == MAT_STATE_DEPARTED));
 }
 
-/* Somebody on the uplink says that it has 'addr'. */
+/* True if 'moa' may become one: the agent probes such before it uses them, and
+ * what answers its probes is seen only here. */
+static bool
+is_in_our_pool(const struct mat_work *work, const struct mat_addr *moa)
+{
+    const struct mat_pool *pool = mat_table_pool(work->call->table, moa);
+
+    return pool && pool->own;
+}
+
+/* Somebody on the uplink says that it has 'addr', or, if 'asks', would like to
+ * have it. */
 static void
 note_conflict(struct mat_work *work, const struct mat_addr *addr,
-              const struct mat_mac *mac)
+              const struct mat_mac *mac, bool asks)
 {
-    if (is_our_moa(work, addr) && !mat_mac_equal(mac, &work->port->mac)) {
+    if (!mat_mac_equal(mac, &work->port->mac)
+        && (is_our_moa(work, addr) ? !asks : is_in_our_pool(work, addr))) {
         mat_tell(work, MAT_EVENT_CONFLICT, 0, addr);
     }
 }
@@ -419,7 +431,11 @@ in_arp(struct mat_work *work)
     if (!mat_arp_parse(&work->packet, &arp)) {
         return false;
     }
-    note_conflict(work, &arp.spa, &arp.sha);
+    if (mat_arp_is_probe(&arp)) {
+        note_conflict(work, &arp.tpa, &arp.sha, true);
+    } else {
+        note_conflict(work, &arp.spa, &arp.sha, false);
+    }
     if (arp.op != MAT_ARP_REQUEST || mat_arp_is_gratuitous(&arp)
         || !is_our_moa(work, &arp.tpa)) {
         return false;
@@ -434,15 +450,18 @@ static bool
 in_nd(struct mat_work *work)
 {
     uint8_t buf[MAT_REPLY_MAX];
+    struct mat_mac mac;
     struct mat_nd nd;
 
     if (!mat_nd_parse(&work->packet, work->frame->l4_csum, &nd)) {
         return false;
     }
-    if (nd.type == MAT_ND_NA) {
-        struct mat_mac mac = mat_packet_eth_src(&work->packet);
-
-        note_conflict(work, &nd.target, &mac);
+    mac = mat_packet_eth_src(&work->packet);
+    if (mat_nd_is_dad(&nd)) {
+        note_conflict(work, &nd.target, &mac, true);
+    } else {
+        note_conflict(work, nd.type == MAT_ND_NA ? &nd.target : &nd.src, &mac,
+                      false);
     }
     if (nd.type != MAT_ND_NS || !is_our_moa(work, &nd.target)) {
         return false;

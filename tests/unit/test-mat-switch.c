@@ -537,6 +537,48 @@ arp_is_answered_from_the_table(void **state)
     assert_int_equal(w->event.type, MAT_EVENT_CONFLICT);
 }
 
+/* Whoever says on the underlay that it has, or wants, an address of our own
+ * pool, used or not, is told of; we ourselves are not, nor are others'
+ * addresses. */
+static void
+claims_to_our_pool_are_told(void **state)
+{
+    static const struct {
+        const char *spa, *tpa;
+        bool told;
+    } cases[] = {
+        { "172.16.1.1", "172.16.1.1", true },   /* Used. */
+        { "172.16.1.77", "172.16.1.254", true },        /* Not used. */
+        { "172.16.1.77", "172.16.1.77", true },
+        { "0.0.0.0", "172.16.1.77", true },
+        { "0.0.0.0", "172.16.1.1", false },     /* Is answered. */
+        { "172.16.2.5", "172.16.2.5", false },  /* Of another host. */
+        { "0.0.0.0", "172.16.2.77", false },
+        { "192.0.2.1", "192.0.2.1", false },
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int ours = 0; ours < 2; ours++) {
+            uint8_t *p = guarded(60);
+            struct mat_addr spa, tpa;
+
+            make_arp(p, 1, ours ? uplink_mac : router_mac, cases[i].spa,
+                     cases[i].tpa, false);
+            world_run(w, p, 60, 14, MAT_WORD_IN, UPLINK, true);
+            assert_int_equal(w->n_events, !ours && cases[i].told);
+            if (w->n_events) {
+                assert_int_equal(w->event.type, MAT_EVENT_CONFLICT);
+                assert_true(mat_addr_parse(cases[i].spa, &spa)
+                            && mat_addr_parse(cases[i].tpa, &tpa));
+                assert_memory_equal(&w->event.addr,
+                                    mat_addr_is_zero(&spa) ? &tpa : &spa,
+                                    sizeof spa);
+            }
+        }
+    }
+}
+
 static void
 rarp_is_told(void **state)
 {
@@ -690,6 +732,7 @@ main(void)
         TEST(too_big_is_said),
         TEST(errors_of_routers_are_understood),
         TEST(arp_is_answered_from_the_table),
+        TEST(claims_to_our_pool_are_told),
         TEST(rarp_is_told),
         TEST(a_flood_of_events_is_cut),
         TEST(the_rest_is_kept_off_the_underlay),
