@@ -4,6 +4,7 @@
 # same name with .c; one cmocka group a program (the output is read as TAP).
 
 unit_tests += \
+	tests/unit/test-mat-agent-config \
 	tests/unit/test-mat-csum \
 	tests/unit/test-mat-dhcp \
 	tests/unit/test-mat-event \
@@ -13,11 +14,13 @@ unit_tests += \
 	tests/unit/test-mat-learn-said \
 	tests/unit/test-mat-map \
 	tests/unit/test-mat-moa \
+	tests/unit/test-mat-moa-claims \
 	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
 	tests/unit/test-mat-reply \
 	tests/unit/test-mat-rewrite \
+	tests/unit/test-mat-saved \
 	tests/unit/test-mat-server \
 	tests/unit/test-mat-switch \
 	tests/unit/test-mat-table \
@@ -63,6 +66,7 @@ noinst_LIBRARIES += tests/unit/libstock.a
 tests_unit_libstock_a_SOURCES = \
 	tests/unit/stock.c \
 	tests/unit/stock.h
+tests_unit_test_mat_moa_claims_LDADD = tests/unit/libstock.a $(LDADD)
 tests_unit_test_mat_moa_LDADD = tests/unit/libstock.a $(LDADD)
 include tests/unit/gossip.mk
 include tests/unit/matd-io.mk
