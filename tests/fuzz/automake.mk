@@ -5,9 +5,11 @@
 # and tests/fuzz/regress/NAME/*.
 
 fuzz_targets += \
+	tests/fuzz/fuzz-mat-agent-config \
 	tests/fuzz/fuzz-mat-parse \
 	tests/fuzz/fuzz-mat-reply \
 	tests/fuzz/fuzz-mat-rewrite \
+	tests/fuzz/fuzz-mat-saved \
 	tests/fuzz/fuzz-mat-switch \
 	tests/fuzz/fuzz-mat-update \
 	tests/fuzz/fuzz-mat-word

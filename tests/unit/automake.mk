@@ -15,6 +15,7 @@ unit_tests += \
 	tests/unit/test-mat-map \
 	tests/unit/test-mat-moa \
 	tests/unit/test-mat-moa-claims \
+	tests/unit/test-mat-moa-model \
 	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
 	tests/unit/test-mat-packet \
@@ -67,6 +68,7 @@ tests_unit_libstock_a_SOURCES = \
 	tests/unit/stock.c \
 	tests/unit/stock.h
 tests_unit_test_mat_moa_claims_LDADD = tests/unit/libstock.a $(LDADD)
+tests_unit_test_mat_moa_model_LDADD = tests/unit/libstock.a $(LDADD)
 tests_unit_test_mat_moa_LDADD = tests/unit/libstock.a $(LDADD)
 include tests/unit/gossip.mk
 include tests/unit/matd-io.mk
