@@ -495,6 +495,12 @@ matd_gossip_deadline_us(const struct matd_gossip *g)
     return at;
 }
 
+const struct matd_gossip_config *
+matd_gossip_get_config(const struct matd_gossip *g)
+{
+    return &g->config;
+}
+
 void
 matd_gossip_send(struct matd_gossip *g, const struct mat_endpoint *to,
                  const void *data, size_t size)

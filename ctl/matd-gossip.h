@@ -145,6 +145,10 @@ int matd_gossip_fd(const struct matd_gossip *);
 short int matd_gossip_events(const struct matd_gossip *);
 int64_t matd_gossip_deadline_us(const struct matd_gossip *);
 
+/* What was last given to matd_gossip_configure(). */
+const struct matd_gossip_config *
+matd_gossip_get_config(const struct matd_gossip *);
+
 /* Sends a datagram that is not of the engine. */
 void matd_gossip_send(struct matd_gossip *, const struct mat_endpoint *to,
                       const void *data, size_t size);

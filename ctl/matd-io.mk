@@ -14,6 +14,8 @@ ctl_libmatdio_a_SOURCES = \
 	ctl/matd-gossip.h \
 	ctl/matd-keys.c \
 	ctl/matd-keys.h \
+	ctl/matd-path.c \
+	ctl/matd-path.h \
 	ctl/matd-recording.c \
 	ctl/matd-recording.h \
 	ctl/matd-state-file.c \

@@ -60,6 +60,11 @@ void matd_path_receive(struct matd_path *, int64_t now_us,
 void matd_path_run(struct matd_path *, int64_t now_us);
 int64_t matd_path_deadline_us(const struct matd_path *);
 
+/* How many probes were answered, and how many not since there were too many
+ * of them, or by strangers. */
+void matd_path_counters(const struct matd_path *, uint64_t *n_answered,
+                        uint64_t *n_refused);
+
 /* Sentences about a result, a line each: what is wrong and what it means.
  * Returns the size of the text, "" if all is well. */
 size_t matd_path_explain(const struct mat_path_result *, char *text,

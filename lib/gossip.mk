@@ -27,6 +27,8 @@ lib_libmat_a_SOURCES += \
 	lib/mat-index.h \
 	lib/mat-mem.h \
 	lib/mat-member.c \
+	lib/mat-path.c \
+	lib/mat-path.h \
 	lib/mat-peer.c \
 	lib/mat-probe.c \
 	lib/mat-pull.c \

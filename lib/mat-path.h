@@ -37,8 +37,9 @@ enum {
     MAT_PATH_MTU_MIN_V4 = 576,
     MAT_PATH_MTU_MIN_V6 = 1280,
     MAT_PATH_FRAME_MAX = 14 + 9216,
-    MAT_PATH_RTTS = 5,          /* Plain probes that are sent anyway. */
-    MAT_PATH_TRIES = 4          /* Until a probe counts as not carried. */
+    MAT_PATH_RTTS = 5,          /* Plain probes, all sent. */
+    MAT_PATH_TRIES = 4,         /* Until a probe counts as dropped. */
+    MAT_PATH_SIZE_TRIES = 3     /* The same for each size. */
 };
 
 enum mat_path_kind {
@@ -135,17 +136,22 @@ struct mat_path {
     struct {
         int64_t sent_us;
         enum mat_path_test test;
+        struct mat_endpoint from;
         uint16_t size;
         bool is_answered;
-        struct mat_endpoint from;
     } probes[MAT_PATH_PROBES_MAX];
-    uint32_t n_probes;
-    uint32_t n_tries[MAT_PATH_N_TESTS];
-    int64_t next_us;            /* When to send or to give up. */
+    uint32_t n_probes;          /* Numbers are indexes. */
+
+    /* The step under way: a test, or one size of the last test. */
+    enum mat_path_test test;
+    uint32_t n_tries;
+    uint32_t n_answers;
+    int64_t next_us;            /* When to send again or to give up. */
+    int64_t timeout_us;
     int64_t rtt_sum_us;
-    uint32_t n_rtts;
-    uint16_t mtu_low, mtu_high, mtu_try;
-    enum mat_path_test test;    /* Under way. */
+
+    /* The size that is tried, and between which it lies. */
+    uint16_t size, good_size, bad_size;
     bool is_done;
 };
 

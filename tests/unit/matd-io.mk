@@ -3,14 +3,22 @@
 # Units of the agent's gossip I/O, keys and state: real files and sockets.
 
 unit_tests += \
+	tests/unit/test-mat-path \
 	tests/unit/test-matd-gossip \
 	tests/unit/test-matd-keys \
+	tests/unit/test-matd-path \
 	tests/unit/test-matd-state
 MATDIO_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_matd_keys_CPPFLAGS = $(MATDIO_CPPFLAGS)
 tests_unit_test_matd_keys_LDADD = $(MATDIO_LIBS) $(LDADD)
 tests_unit_test_matd_keys_SOURCES = tests/unit/test-matd-keys.c $(FOLDER)
 FOLDER = tests/unit/folder.c tests/unit/folder.h
+tests_unit_test_mat_path_CPPFLAGS = $(MATDIO_CPPFLAGS)
+tests_unit_test_mat_path_LDADD = $(MATDIO_LIBS) $(LDADD)
+tests_unit_test_matd_path_CPPFLAGS = $(MATDIO_CPPFLAGS)
+tests_unit_test_matd_path_LDADD = $(MATDIO_LIBS) $(LDADD)
+tests_unit_test_matd_path_SOURCES = tests/unit/test-matd-path.c \
+	tests/unit/pair.c tests/unit/pair.h $(FOLDER)
 
 # Finds no IPv6, or a full device, when it wants to.
 tests_unit_test_matd_gossip_CPPFLAGS = $(MATDIO_CPPFLAGS)
