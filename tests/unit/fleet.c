@@ -13,8 +13,6 @@
 
 enum { UDP_PORT = 19777, EVER_S = 2000000000, NEVER_TURNS = 10000 };
 
-static void drain(struct fleet *, struct fleet_host *);
-
 /* Datagrams. */
 
 static void
@@ -52,7 +50,7 @@ deliver(struct fleet *f, struct fleet_wire *w)
     if (host->is_up && !host->is_cut) {
         mat_gossip_receive(host->gossip, f->now_us, &w->from, w->data,
                            w->size);
-        drain(f, host);
+        fleet_drain(f, host);
     }
     free(w->data);
 }
@@ -207,8 +205,8 @@ take(struct fleet *f, struct fleet_host *host,
     }
 }
 
-static void
-drain(struct fleet *f, struct fleet_host *host)
+void
+fleet_drain(struct fleet *f, struct fleet_host *host)
 {
     struct mat_agent_output a;
     struct mat_output g;
@@ -259,7 +257,7 @@ run_host(struct fleet *f, struct fleet_host *host)
     }
     mat_agent_tick(host->agent, f->now_us);
     mat_gossip_tick(host->gossip, f->now_us);
-    drain(f, host);
+    fleet_drain(f, host);
 }
 
 static int64_t
@@ -302,7 +300,7 @@ fleet_run(struct fleet *f, int64_t for_us)
 
     for (int i = 0; i < f->n_hosts; i++) {
         if (f->hosts[i].is_up) {
-            drain(f, &f->hosts[i]);
+            fleet_drain(f, &f->hosts[i]);
         }
     }
     for (;;) {
@@ -336,8 +334,8 @@ addr_of(const char *format, int host)
     return test_addr(text);
 }
 
-static void
-init_config(struct fleet *f, int host, struct mat_agent_config *config)
+void
+fleet_config(struct fleet *f, int host, struct mat_agent_config *config)
 {
     char text[128], error[MAT_MOA_TEXT_MAX];
 
@@ -413,7 +411,7 @@ fleet_start_agent(struct fleet *f, int index)
     struct fleet_host *host = &f->hosts[index];
     struct mat_agent_config config;
 
-    init_config(f, index, &config);
+    fleet_config(f, index, &config);
     host->agent = mat_agent_create((uint64_t) f->now_us + 5, &config,
                                    f->now_us);
     for (size_t i = 0; i < host->n_disk; i++) {
@@ -431,7 +429,7 @@ fleet_stop_agent(struct fleet *f, int index)
 {
     struct fleet_host *host = &f->hosts[index];
 
-    drain(f, host);
+    fleet_drain(f, host);
     mat_agent_destroy(host->agent);
     mat_gossip_destroy(host->gossip);
     host->is_up = false;
@@ -507,182 +505,6 @@ fleet_destroy(struct fleet *f)
     }
     free(f->wires);
     sim_identity_destroy(&f->cluster);
-}
-
-/* Ports and guests. */
-
-struct mat_mac
-fleet_mac(unsigned int mac)
-{
-    return (struct mat_mac) {
-        { 2, 0, 0, (uint8_t) (mac >> 16), (uint8_t) (mac >> 8),
-          (uint8_t) mac }
-    };
-}
-
-static uint32_t
-odp_of(const struct fleet_host *host, const char *name)
-{
-    struct mat_port port;
-    uint64_t cursor = 0;
-
-    while (mat_table_next_port(host->table, &cursor, &port)) {
-        if (!strcmp(port.name, name)) {
-            return port.odp_port;
-        }
-    }
-    return MAT_TABLE_NO_PORT;
-}
-
-void
-fleet_plug(struct fleet *f, int index, const char *name, unsigned int mac,
-           const char *hoa)
-{
-    struct fleet_host *host = &f->hosts[index];
-    struct mat_agent_port_config config = {
-        .enabled = true, .zone = FLEET_ZONE, .has_mac = mac != 0,
-        .mac = fleet_mac(mac)
-    };
-    struct mat_mac device = fleet_mac(100);
-
-    if (hoa) {
-        config.hoas[config.n_hoas++] = test_addr(hoa);
-    }
-    mat_table_port_attached(host->table, name, host->next_odp++, &device,
-                            1500);
-    if (host->is_up) {
-        mat_agent_port(host->agent, f->now_us, name, &config, 0, false);
-        drain(f, host);
-    }
-}
-
-void
-fleet_unplug(struct fleet *f, int index, const char *name)
-{
-    struct fleet_host *host = &f->hosts[index];
-    uint32_t odp = odp_of(host, name);
-
-    mat_table_port_detached(host->table, name, odp);
-    mat_table_quiesce(host->table);
-    if (host->is_up) {
-        mat_agent_port_removed(host->agent, f->now_us, name);
-        drain(f, host);
-    }
-}
-
-void
-fleet_port_event(struct fleet *f, int index, const char *name,
-                 enum mat_event_type type)
-{
-    struct fleet_host *host = &f->hosts[index];
-    struct mat_event event = {
-        .type = (uint16_t) type, .odp_port = odp_of(host, name),
-        .time_ns = (uint64_t) f->now_us * 1000,
-        .head_size = (uint16_t) strlen(name)
-    };
-
-    memcpy(event.head, name, strlen(name));
-    mat_agent_event(host->agent, f->now_us, &event);
-    drain(f, host);
-}
-
-static void
-put_be16(uint8_t *p, unsigned int x)
-{
-    p[0] = (uint8_t) (x >> 8);
-    p[1] = (uint8_t) x;
-}
-
-/* The frame that such an event is about, as far as an event has it. */
-static void
-compose(struct mat_event *event)
-{
-    uint8_t frame[128] = { 0 }, *p = frame + 14;
-    bool is_v4 = mat_addr_is_v4(&event->addr);
-    size_t size;
-
-    memset(frame, 0xff, 6);
-    memcpy(frame + 6, event->mac.ea, 6);
-    if (event->type == MAT_EVENT_RARP || event->type == MAT_EVENT_GARP) {
-        put_be16(frame + 12, event->type == MAT_EVENT_RARP ? 0x8035 : 0x0806);
-        put_be16(p, 1);
-        put_be16(p + 2, 0x0800);
-        p[4] = 6;
-        p[5] = 4;
-        put_be16(p + 6, event->type == MAT_EVENT_RARP ? 3 : 1);
-        memcpy(p + 8, event->mac.ea, 6);
-        memcpy(p + 14, &event->addr.b[12], 4);
-        memcpy(p + 18, event->mac.ea, 6);
-        memcpy(p + 24, &event->addr.b[12], 4);
-        size = 14 + 28;
-    } else if (is_v4) {
-        put_be16(frame + 12, 0x0800);
-        p[0] = 0x45;
-        put_be16(p + 2, 20);
-        p[8] = 64;
-        p[9] = 17;
-        memcpy(p + 12, &event->addr.b[12], 4);
-        size = 14 + 20;
-    } else {
-        put_be16(frame + 12, 0x86dd);
-        p[0] = 0x60;
-        put_be16(p + 4, 24);
-        p[6] = 58;
-        p[7] = 255;
-        memcpy(p + 8, event->addr.b, 16);
-        p[24] = 0xff;
-        p[25] = 2;
-        p[39] = 1;
-        p[40] = 136;
-        p[44] = 0x20;
-        memcpy(p + 48, event->addr.b, 16);
-        size = 14 + 40 + 24;
-    }
-    mat_event_set_frame(event, frame, size);
-}
-
-void
-fleet_say(struct fleet *f, int index, const char *port,
-          enum mat_event_type type, unsigned int mac, const char *hoa)
-{
-    struct fleet_host *host = &f->hosts[index];
-    struct mat_event event = {
-        .type = (uint16_t) type, .odp_port = odp_of(host, port),
-        .time_ns = (uint64_t) f->now_us * 1000, .zone = FLEET_ZONE,
-        .mac = fleet_mac(mac)
-    };
-
-    if (hoa) {
-        event.addr = test_addr(hoa);
-    }
-    compose(&event);
-    if (host->is_up) {
-        mat_agent_event(host->agent, f->now_us, &event);
-        drain(f, host);
-    }
-}
-
-void
-fleet_hint(struct fleet *f, int index, enum mat_agent_hint_kind kind,
-           unsigned int mac)
-{
-    struct fleet_host *host = &f->hosts[index];
-    const struct mat_agent_hint hint = {
-        .kind = kind, .zone = FLEET_ZONE, .has_mac = true,
-        .mac = fleet_mac(mac)
-    };
-
-    mat_agent_hint(host->agent, f->now_us, &hint);
-    drain(f, host);
-}
-
-void
-fleet_boot(struct fleet *f, int index, const char *port, unsigned int mac,
-           const char *hoa)
-{
-    fleet_plug(f, index, port, mac, NULL);
-    fleet_say(f, index, port, MAT_EVENT_GARP, mac, hoa);
-    fleet_run(f, SIM_S);
 }
 
 /* What there is. */

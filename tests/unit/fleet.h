@@ -65,6 +65,10 @@ struct fleet {
 void fleet_init(struct fleet *, int n_hosts);
 void fleet_destroy(struct fleet *);
 void fleet_run(struct fleet *, int64_t for_us);
+/* Lets a host say what it has to say now. */
+void fleet_drain(struct fleet *, struct fleet_host *);
+/* The configuration that 'host' has at first. */
+void fleet_config(struct fleet *, int host, struct mat_agent_config *);
 void fleet_start_agent(struct fleet *, int host);
 void fleet_stop_agent(struct fleet *, int host);
 /* vswitchd starts anew, with an empty table and the same ports. */
