@@ -107,7 +107,6 @@ review(struct mat_moa *m, struct mat_moa_record *r,
     mat_moa_record_place(m, r);
     switch (r->list) {
     case MAT_MOA_FREE:
-    case MAT_MOA_CONFLICT:
         if (!r->is_inside) {
             mat_moa_record_free(m, r);
         }
