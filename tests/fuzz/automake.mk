@@ -22,3 +22,4 @@ endif
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/regress
 include tests/fuzz/gossip.mk
+include tests/fuzz/matd-io.mk
