@@ -23,6 +23,7 @@ include ctl/crypto.mk
 # the headers do not pass all of our warnings.
 if BUILD_OVS
 sbin_PROGRAMS += ctl/matd
+dist_man_MANS += ctl/matd.8
 ctl_matd_CPPFLAGS = $(OVS_CPPFLAGS) -DMAT_VERSION='"$(VERSION)"'
 ctl_matd_CFLAGS = $(AM_CFLAGS) -Wno-sign-compare
 ctl_matd_SOURCES = \
