@@ -46,6 +46,8 @@ static const struct command commands[] = {
     { "hint", "KIND [zone=N] hoa=A|mac=M|iface-id=I|port=P", "say what is to "
       "happen with a VM: prepare, stopped, started, failed, done, park, "
       "release", matctl_hint, 2, 6 },
+    { "migrate", "VM HOST qmp=SOCKET [WORD]...", "move a VM of QEMU to "
+      "another host while it runs", matctl_migrate, 3, 10 },
     { "key", "COMMAND ...", "make keys and certificates", NULL, 0, 0 },
     { "metrics", "", "all numbers, as Prometheus reads them", matctl_metrics,
       0, 0 },

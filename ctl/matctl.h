@@ -69,6 +69,10 @@ bool matctl_bool(const struct json *, const char *path);
 size_t matctl_count(const struct json *, const char *path);
 const struct json *matctl_item(const struct json *, const char *path,
                                size_t i);
+/* Sorts an array of objects by their members 'keys' (up to a null): numbers
+ * and addresses by value, other text by the alphabet. */
+void matctl_sort(struct json *, const char *path, const char *const keys[]);
+
 /* Any scalar as text, for a cell; an array's items with commas. */
 char *matctl_text(const struct json *, const char *path);
 
@@ -84,7 +88,8 @@ typedef enum matctl_status matctl_command(struct matctl *, int argc,
                                           char *argv[]);
 matctl_command matctl_status, matctl_vms, matctl_peers, matctl_lookup,
     matctl_mappings, matctl_pools, matctl_config, matctl_migrations,
-    matctl_metrics, matctl_hint, matctl_change, matctl_path, matctl_trace,
+    matctl_metrics, matctl_migrate, matctl_hint, matctl_change, matctl_path,
+    matctl_trace,
     matctl_check, matctl_bugreport;
 
 /* For check and bugreport: rows of a table of Open vSwitch's database as

@@ -21,9 +21,12 @@ ctl_matctl_SOURCES = \
 	ctl/matctl-check.c \
 	ctl/matctl-check.h \
 	ctl/matctl-json.c \
+	ctl/matctl-migrate.c \
 	ctl/matctl-migrations.c \
 	ctl/matctl-ovsdb.c \
 	ctl/matctl-pools.c \
+	ctl/matctl-qmp.c \
+	ctl/matctl-qmp.h \
 	ctl/matctl-rpc.c \
 	ctl/matctl-show.c \
 	ctl/matctl-trace.c \

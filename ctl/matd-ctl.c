@@ -70,6 +70,7 @@ put_agent(const struct matd_ctl *ctl, struct json *status,
     matd_json_host(status, "host", s.host);
     matd_json_bool(status, "ready", s.is_ready);
     matd_json_bool(status, "in_sync", s.is_in_sync);
+    matd_json_int(status, "pending", s.sequence - s.acked);
     matd_json_int(status, "home_addresses", s.n_homes);
     matd_json_int(status, "ports", s.n_ports);
     matd_json_int(status, "entries", s.n_entries);
@@ -123,10 +124,9 @@ put_gossip(const struct matd_ctl *ctl, struct json *status,
     matd_json_bool(json, "running", engine != NULL);
     if (engine) {
         struct json *peers = json_object_create();
-        /* The engine counts this host among the living. */
-        size_t alive = mat_gossip_n_members(engine, MAT_MEMBER_ALIVE);
 
-        matd_json_int(peers, "alive", alive ? alive - 1 : 0);
+        matd_json_int(peers, "alive",
+                      mat_gossip_n_members(engine, MAT_MEMBER_ALIVE));
         matd_json_int(peers, "suspect",
                       mat_gossip_n_members(engine, MAT_MEMBER_SUSPECT));
         matd_json_int(peers, "dead",
