@@ -422,6 +422,9 @@ read_port(struct matd_config *c, const struct ovsrec_interface *iface)
     ovs_strlcpy(port.name, iface->name, sizeof port.name);
     port.ofport = get_ofport(iface);
     port.link_tells = !strncmp(iface->type, "dpdkvhostuser", 13);
+    if (iface->mac_in_use) {
+        mat_mac_parse(iface->mac_in_use, &port.device);
+    }
     pairs = copy_pairs(&iface->external_ids, &n);
     mat_agent_port_config_build(&port.config, node ? &node->port.config : NULL,
                                 &c->config, port.name, pairs, n, &c->problems);

@@ -23,6 +23,7 @@ struct matd_port {
     struct mat_agent_port_config config;
     ofp_port_t ofport;          /* OFPP_NONE: the bridge has not taken it. */
     bool link_tells;            /* The link is up when the guest runs. */
+    struct mat_mac device;      /* The MAC of the device, not the VMN's. */
 };
 
 /* A device of an uplink: the port itself, or a member of a bond. */

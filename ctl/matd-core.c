@@ -322,7 +322,8 @@ add_vm_flow(void *core_, const struct matd_port *port)
     struct matd_core *core = core_;
 
     if (port->config.enabled && port->ofport != OFPP_NONE) {
-        matd_flows_add_vm(core->flows, port->ofport, port->config.zone);
+        matd_flows_add_vm(core->flows, port->ofport, port->config.zone,
+                          &port->device);
     }
 }
 

@@ -20,6 +20,7 @@
 #include "openvswitch/ofp-match.h"
 #include "openvswitch/ofp-monitor.h"
 #include "openvswitch/ofp-msgs.h"
+#include "openvswitch/ofp-port.h"
 #include "openvswitch/ofp-util.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
@@ -37,6 +38,7 @@ VLOG_DEFINE_THIS_MODULE(matd_flows);
 enum {
     BACKOFF_MIN_MS = 50,
     BACKOFF_MAX_MS = 500,
+    LEAVE_MS = 5000,            /* For the bridge before. */
     RESEND_MS = 1000,           /* What was sent and did not show up. */
     REPAIRS_PER_S = 5           /* Of one flow. */
 };
@@ -57,6 +59,10 @@ struct flow_entry {
 struct matd_flows {
     char *bridge;               /* Or null. */
     struct rconn *rc;
+    struct rconn *old_rc;       /* The bridge before, or null: until it has
+                                 * done all that was asked... */
+    int64_t old_until_ms;       /* ...but not beyond this. */
+    bool any_version;           /* Else 1.0, which alone can stop floods. */
     int64_t retry_ms;
     int backoff_ms;
     unsigned int seqno;         /* Of the connection that is monitored. */
@@ -70,7 +76,8 @@ struct matd_flows {
     struct hmap next;           /* 'wanted' to be. */
     ofp_port_t out[MATD_FLOWS_LINKS_MAX];
     size_t n_out, n_spread;     /* The first uplink's; 0: none yet. */
-    struct ofpbuf vms;          /* struct vm, until the end. */
+    struct ofpbuf vms;          /* struct vm */
+    struct ofpbuf quiet;        /* struct vm: no floods go there. */
 
     bool was_good;
     uint64_t n_repaired, n_removed;
@@ -80,13 +87,20 @@ struct matd_flows {
 struct vm {
     ofp_port_t port;
     uint32_t zone;
+    struct mat_mac device;
 };
 
 static void clear_flows(struct hmap *);
+static void leave_bridge(struct matd_flows *);
+static void run_old(struct matd_flows *);
+static void set_quiet(struct matd_flows *);
 static void connect_bridge(struct matd_flows *);
 static void start_monitor(struct matd_flows *);
 static void handle_message(struct matd_flows *, const struct ofpbuf *);
+static void send_flow_mod(struct matd_flows *, const struct flow_entry *,
+                          enum ofp_flow_mod_command);
 static void reconcile(struct matd_flows *);
+static enum ofputil_protocol get_protocol(const struct matd_flows *);
 
 struct matd_flows *
 matd_flows_create(void)
@@ -103,6 +117,7 @@ matd_flows_create(void)
     hmap_init(&f->present);
     hmap_init(&f->next);
     ofpbuf_init(&f->vms, 0);
+    ofpbuf_init(&f->quiet, 0);
     return f;
 }
 
@@ -111,6 +126,7 @@ matd_flows_destroy(struct matd_flows *f)
 {
     if (f) {
         rconn_destroy(f->rc);
+        rconn_destroy(f->old_rc);
         clear_flows(&f->wanted);
         clear_flows(&f->present);
         clear_flows(&f->next);
@@ -118,6 +134,7 @@ matd_flows_destroy(struct matd_flows *f)
         hmap_destroy(&f->present);
         hmap_destroy(&f->next);
         ofpbuf_uninit(&f->vms);
+        ofpbuf_uninit(&f->quiet);
         free(f->bridge);
         free(f);
     }
@@ -212,15 +229,8 @@ matd_flows_begin(struct matd_flows *f, const char *bridge, bool install,
                  bool normal)
 {
     if (!nullable_string_is_equal(f->bridge, bridge)) {
-        if (f->bridge) {
-            VLOG_INFO("flows: bridge %s is left as it is", f->bridge);
-        }
-        rconn_disconnect(f->rc);
-        free(f->bridge);
+        leave_bridge(f);
         f->bridge = nullable_xstrdup(bridge);
-        f->retry_ms = 0;
-        f->is_known = f->was_good = false;
-        clear_flows(&f->present);
     }
     f->install = install;
     f->normal = normal;
@@ -250,9 +260,10 @@ matd_flows_add_uplink(struct matd_flows *f,
 }
 
 void
-matd_flows_add_vm(struct matd_flows *f, ofp_port_t port, uint32_t zone)
+matd_flows_add_vm(struct matd_flows *f, ofp_port_t port, uint32_t zone,
+                  const struct mat_mac *device)
 {
-    struct vm vm = { .port = port, .zone = zone };
+    struct vm vm = { .port = port, .zone = zone, .device = *device };
 
     ofpbuf_put(&f->vms, &vm, sizeof vm);
 }
@@ -307,6 +318,9 @@ matd_flows_end(struct matd_flows *f)
     clear_flows(&f->wanted);
     hmap_swap(&f->wanted, &f->next);
     f->is_dirty = true;
+    if (f->is_known) {
+        set_quiet(f);
+    }
 }
 
 /* Connection. */
@@ -323,6 +337,9 @@ matd_flows_run(struct matd_flows *f)
 {
     if (f->bridge && !rconn_is_alive(f->rc) && time_msec() >= f->retry_ms) {
         connect_bridge(f);
+    }
+    if (f->old_rc) {
+        run_old(f);
     }
     rconn_run(f->rc);
     if (!rconn_is_connected(f->rc)) {
@@ -357,6 +374,11 @@ matd_flows_wait(struct matd_flows *f)
     if (f->bridge && !rconn_is_alive(f->rc)) {
         poll_timer_wait_until(f->retry_ms);
     }
+    if (f->old_rc) {
+        rconn_run_wait(f->old_rc);
+        rconn_recv_wait(f->old_rc);
+        poll_timer_wait_until(f->old_until_ms);
+    }
     rconn_run_wait(f->rc);
     rconn_recv_wait(f->rc);
     if (f->is_known && f->is_dirty) {
@@ -371,8 +393,11 @@ connect_bridge(struct matd_flows *f)
 {
     char *target = xasprintf("unix:%s/%s.mgmt", ovs_rundir(), f->bridge);
     struct vconn *vconn;
-    int error = vconn_open(target, 0, 0, &vconn);
+    int error;
 
+    f->any_version |= rconn_get_last_error(f->rc) == EPROTO;
+    error = vconn_open(target, f->any_version ? 0 : 1u << OFP10_VERSION, 0,
+                       &vconn);
     if (!error) {
         rconn_connect_unreliably(f->rc, vconn, f->bridge);
     }
@@ -383,6 +408,62 @@ connect_bridge(struct matd_flows *f)
     f->retry_ms = time_msec() + f->backoff_ms;
     f->backoff_ms = MIN(2 * f->backoff_ms, BACKOFF_MAX_MS);
     free(target);
+}
+
+/* Takes our flows out of the bridge, as far as it answers, and forgets it. */
+static void
+leave_bridge(struct matd_flows *f)
+{
+    const struct flow_entry *e;
+
+    f->install = f->normal = false;
+    if (f->is_known) {
+        VLOG_INFO("flows: removing ours from bridge %s", f->bridge);
+        set_quiet(f);
+        HMAP_FOR_EACH (e, node, &f->present) {
+            if (is_ours(e)) {
+                send_flow_mod(f, e, OFPFC_DELETE_STRICT);
+            }
+        }
+        rconn_send(f->rc, ofputil_encode_barrier_request(
+                       rconn_get_version(f->rc)), NULL);
+        rconn_destroy(f->old_rc);
+        f->old_rc = f->rc;
+        f->old_until_ms = time_msec() + LEAVE_MS;
+        f->rc = rconn_create(5, 1, 0, 0);
+    } else {
+        rconn_disconnect(f->rc);
+    }
+    free(f->bridge);
+    f->bridge = NULL;
+    f->retry_ms = 0;
+    f->is_known = f->was_good = f->any_version = false;
+    f->problem[0] = '\0';
+    clear_flows(&f->present);
+    ofpbuf_clear(&f->quiet);
+}
+
+/* Waits for the reply to the barrier: a connection that is closed earlier is
+ * as good as never made. */
+static void
+run_old(struct matd_flows *f)
+{
+    bool is_done = false;
+    struct ofpbuf *msg;
+
+    rconn_run(f->old_rc);
+    while (!is_done && (msg = rconn_recv(f->old_rc))) {
+        enum ofptype type;
+
+        is_done = (!ofptype_decode(&type, msg->data)
+                   && type == OFPTYPE_BARRIER_REPLY);
+        ofpbuf_delete(msg);
+    }
+    if (is_done || !rconn_is_connected(f->old_rc)
+        || time_msec() >= f->old_until_ms) {
+        rconn_destroy(f->old_rc);
+        f->old_rc = NULL;
+    }
 }
 
 static enum ofputil_protocol
@@ -412,6 +493,8 @@ start_monitor(struct matd_flows *f)
     f->is_known = false;
     f->problem[0] = '\0';
     clear_flows(&f->present);
+    ofpbuf_clear(&f->quiet);
+    set_quiet(f);
     ofputil_append_flow_monitor_request(&request, msg, get_protocol(f));
     f->monitor_xid = ((const struct ofp_header *) msg->data)->xid;
     rconn_send(f->rc, msg, NULL);
@@ -495,6 +578,10 @@ handle_error(struct matd_flows *f, const struct ofpbuf *msg)
 {
     enum ofperr error = ofperr_decode_msg(msg->data, NULL);
 
+    if (error == OFPERR_OFPPMFC_BAD_PORT
+        || error == OFPERR_OFPPMFC_BAD_HW_ADDR) {
+        return;                         /* The port has just gone. */
+    }
     snprintf(f->problem, sizeof f->problem, "bridge %s refuses a flow: %s%s",
              f->bridge, ofperr_to_string(error),
              error == OFPERR_OFPBAC_BAD_TYPE
@@ -544,6 +631,57 @@ send_flow_mod(struct matd_flows *f, const struct flow_entry *e,
     minimatch_init(&fm.match, &e->match);
     rconn_send(f->rc, ofputil_encode_flow_mod(&fm, get_protocol(f)), NULL);
     minimatch_destroy(&fm.match);
+}
+
+/* Floods. */
+
+static const struct vm *
+find_vm(const struct ofpbuf *vms, ofp_port_t port)
+{
+    const struct vm *vm = vms->data;
+
+    for (size_t i = 0; i < vms->size / sizeof *vm; i++) {
+        if (vm[i].port == port) {
+            return &vm[i];
+        }
+    }
+    return NULL;
+}
+
+static void
+send_port_mod(struct matd_flows *f, const struct vm *vm, bool quiet)
+{
+    struct ofputil_port_mod pm = {
+        .port_no = vm->port,
+        .config = quiet ? OFPUTIL_PC_NO_FLOOD : 0,
+        .mask = OFPUTIL_PC_NO_FLOOD,
+    };
+
+    memcpy(pm.hw_addr.ea, vm->device.ea, sizeof pm.hw_addr.ea);
+    rconn_send(f->rc, ofputil_encode_port_mod(&pm, get_protocol(f)), NULL);
+}
+
+/* In a bridge that floods, our ports get nothing of that. */
+static void
+set_quiet(struct matd_flows *f)
+{
+    bool wanted = f->install && f->normal;
+    const struct vm *vms = f->vms.data, *quiet = f->quiet.data;
+
+    for (size_t i = 0; i < f->quiet.size / sizeof *quiet; i++) {
+        if (!wanted || !find_vm(&f->vms, quiet[i].port)) {
+            send_port_mod(f, &quiet[i], false);
+        }
+    }
+    for (size_t i = 0; wanted && i < f->vms.size / sizeof *vms; i++) {
+        if (!find_vm(&f->quiet, vms[i].port)) {
+            send_port_mod(f, &vms[i], true);
+        }
+    }
+    ofpbuf_clear(&f->quiet);
+    if (wanted) {
+        ofpbuf_put(&f->quiet, vms, f->vms.size);
+    }
 }
 
 static void

@@ -12,7 +12,8 @@
  *
  *     in_port=UPLINK  actions=mat(in),NORMAL
  *
- * and none for LOCAL.  All are in table 0 with MATD_FLOWS_PRIORITY and
+ * and none for LOCAL; and what NORMAL floods is kept from the VMs, who would
+ * otherwise hear router advertisements of the underlay.  All are in table 0 with MATD_FLOWS_PRIORITY and
  * MATD_FLOWS_COOKIE, by which they are known to be ours: what has the cookie
  * and should not be there is removed, whoever put it there; what has another
  * cookie is never touched, and if it has the place of one of ours that is a
@@ -22,12 +23,14 @@
  * deletes is back at once (but not more often than a few times a second: the
  * problem is told then).
  *
- * When this is destroyed the flows stay.  Threads: one. */
+ * When the bridge changes, the flows in the old one are removed; when this is
+ * destroyed they stay.  Threads: one. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mat-addr.h"
 #include "openvswitch/types.h"
 
 enum {
@@ -58,7 +61,8 @@ void matd_flows_begin(struct matd_flows *, const char *bridge, bool install,
                       bool normal);
 void matd_flows_add_uplink(struct matd_flows *,
                            const struct matd_flows_uplink *);
-void matd_flows_add_vm(struct matd_flows *, ofp_port_t, uint32_t zone);
+void matd_flows_add_vm(struct matd_flows *, ofp_port_t, uint32_t zone,
+                       const struct mat_mac *device);
 void matd_flows_end(struct matd_flows *);
 
 /* Try to connect at once: the switch is back. */
