@@ -162,8 +162,8 @@ struct mat_guest {
 struct mat_way {
     uint16_t id;
     bool is_known, seen;
-    bool is_pool;               /* Of a pool claim; else of one endpoint or
-                                 * MoA, counted by 'n_refs'. */
+    bool is_adopted;            /* The switch had it: nobody knows whose it
+                                 * is. */
     struct mat_agent_route route;
     struct mat_addr prefix, addr;
     uint8_t plen;
@@ -233,7 +233,6 @@ struct mat_agent {
     size_t n_stays[MAT_N_LIVES];
     struct mat_way *outside;
     uint16_t next_way;
-    uint8_t id_taken[MAT_AGENT_ROUTES_MAX / 8 + 1];
 
     bool is_ready, is_settled, is_dirty;
     struct mat_timer settle, harvest, resync;
@@ -371,6 +370,10 @@ struct mat_way *mat_way_for(struct mat_agent *, uint64_t host,
                             const struct mat_addr *moa);
 void mat_way_ref(struct mat_agent *, uint16_t id);
 void mat_way_unref(struct mat_agent *, uint16_t id);
+/* A next hop that the switch has, of the agent before. */
+void mat_way_adopt(struct mat_agent *, const struct mat_nexthop *);
+/* Forgets those of them that nothing uses. */
+void mat_way_sweep(struct mat_agent *);
 void mat_way_await(struct mat_way *, struct mat_home *);
 void mat_way_op(const struct mat_way *, enum mat_update_op_type,
                 struct mat_op *);

@@ -241,6 +241,7 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
 {
     struct mat_slot *slot = slot_for(a, home, want);
     struct mat_dock *old;
+    uint16_t old_nexthop;
     struct mat_op op;
 
     if (!slot) {
@@ -251,10 +252,12 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
     if (is_as_wanted(slot, want)) {
         return;
     }
-    old = slot->dock;
+    old = slot->dock;           /* Not removed before it is unused. */
+    old_nexthop = slot->nexthop;
     if (old) {
-        mat_dock_ref(old);      /* Not removed before it is unused. */
+        mat_dock_ref(old);
     }
+    mat_way_ref(a, old_nexthop);
     slot->state = want->state;
     slot->hold = want->hold;
     slot->mac = home->guest->mac;
@@ -270,6 +273,7 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
     if (old) {
         mat_dock_unref(a, old);
     }
+    mat_way_unref(a, old_nexthop);
 }
 
 static bool

@@ -164,13 +164,11 @@ item_nexthop(struct mat_agent *a, const struct mat_op *op)
     struct mat_way *way = mat_index_find(&a->ways, id);
     struct mat_op wanted;
 
-    if (!way || !way->is_known) {
-        if (id < MAT_AGENT_ROUTES_MAX && !way) {
-            a->id_taken[id / 8] |= (uint8_t) (1 << id % 8);
-        }
-        if (!way) {
-            mat_agent_add_extra(a, op, MAT_OP_NEXTHOP_REMOVE);
-        }
+    if (!way && id && !a->is_settled) {
+        mat_way_adopt(a, &op->nexthop);
+        return;
+    } else if (!way) {
+        mat_agent_add_extra(a, op, MAT_OP_NEXTHOP_REMOVE);
         return;
     }
     mat_way_op(way, MAT_OP_NEXTHOP_PUT, &wanted);
@@ -290,37 +288,60 @@ is_of_this_host(const struct mat_agent *a, const struct mat_entry *e)
                 && !mat_moa_find(a->moa, &e->moa, &info)));
 }
 
+static struct mat_slot *
+adopt_slot(struct mat_agent *a, struct mat_home *home,
+           const struct mat_entry *e, struct mat_dock *dock)
+{
+    struct mat_slot *slot;
+
+    if ((e->port[0] && !dock)
+        || (e->state == MAT_STATE_REMOTE
+            && !mat_index_find(&a->ways, e->nexthop))
+        || (!home->guest && !mat_home_set_mac(a, home, &e->mac))) {
+        return NULL;
+    }
+    slot = mat_slot_create(a, home, &e->moa);
+    if (!slot) {
+        return NULL;
+    }
+    slot->state = e->state;
+    slot->hold = e->hold;
+    slot->mac = e->mac;
+    if (e->state == MAT_STATE_REMOTE) {
+        slot->nexthop = e->nexthop;
+        mat_way_ref(a, e->nexthop);
+    }
+    slot->is_adopted = slot->seen = true;
+    slot->sequence = 1;
+    slot->until_us = a->now_us + MAT_AGENT_SETTLE_US;
+    mat_slot_set_dock(a, slot, dock);
+    return slot;
+}
+
 /* Takes over an entry that nobody has asked for yet. */
 static bool
 adopt(struct mat_agent *a, const struct mat_entry *e)
 {
     struct mat_home *home = mat_home_get(a, e->zone, &e->hoa);
     struct mat_dock *dock = e->port[0] ? mat_dock_get(a, e->port) : NULL;
-    struct mat_slot *slot;
+    bool is_adopted = home && adopt_slot(a, home, e, dock);
 
-    if (!home || (e->port[0] && !dock)
-        || (!home->guest && !mat_home_set_mac(a, home, &e->mac))) {
-        return false;
+    if (dock) {
+        mat_dock_ref(dock);
     }
-    slot = mat_slot_create(a, home, &e->moa);
-    if (!slot) {
+    if (is_adopted) {
+        if (is_of_this_host(a, e)) {
+            adopt_stay(a, home, e, dock);
+        }
+        mat_home_refresh(a, home);
+    }
+    if (home) {
         mat_home_put(a, home);
-        return false;
     }
-    slot->state = e->state;
-    slot->hold = e->hold;
-    slot->mac = e->mac;
-    slot->nexthop = e->nexthop;
-    slot->is_adopted = slot->seen = true;
-    slot->sequence = 1;
-    slot->until_us = a->now_us + MAT_AGENT_SETTLE_US;
-    mat_slot_set_dock(a, slot, dock);
-    if (is_of_this_host(a, e)) {
-        adopt_stay(a, home, e, dock);
+    if (dock) {
+        mat_dock_unref(a, dock);
     }
-    mat_home_refresh(a, home);
-    mat_home_put(a, home);
-    return true;
+    return is_adopted;
 }
 
 /* The disk may not have heard of the last step. */
@@ -486,11 +507,6 @@ remove_extras(struct mat_agent *a, bool entries)
 
         if (is_entry == entries && (is_entry || a->is_settled)
             && !is_wanted_now(a, op)) {
-            if (op->type == MAT_OP_NEXTHOP_REMOVE
-                && op->nexthop.id < MAT_AGENT_ROUTES_MAX) {
-                a->id_taken[op->nexthop.id / 8]
-                    &= (uint8_t) ~(1 << op->nexthop.id % 8);
-            }
             repair(a, op);
         }
     }
@@ -612,5 +628,6 @@ void
 mat_agent_settle(struct mat_agent *a)
 {
     a->is_settled = true;
+    mat_way_sweep(a);
     mat_agent_resync(a);
 }

@@ -30,13 +30,6 @@ family(const struct mat_addr *addr)
 
 /* Ways. */
 
-static bool
-is_id_free(const struct mat_agent *a, uint16_t id)
-{
-    return (!(a->id_taken[id / 8] & 1 << id % 8)
-            && !mat_index_find(&a->ways, id));
-}
-
 /* 0 if all are in use. */
 static uint16_t
 new_id(struct mat_agent *a)
@@ -47,7 +40,7 @@ new_id(struct mat_agent *a)
     for (uint32_t i = 1; i < MAT_AGENT_ROUTES_MAX; i++) {
         a->next_way = (uint16_t) (a->next_way % (MAT_AGENT_ROUTES_MAX - 1)
                                   + 1);
-        if (is_id_free(a, a->next_way)) {
+        if (!mat_index_find(&a->ways, a->next_way)) {
             return a->next_way;
         }
     }
@@ -102,16 +95,47 @@ put_way(struct mat_agent *a, struct mat_way *way)
     if (way->n_refs || way->n_pools || way->waiting || way == a->outside) {
         return;
     }
-    mat_agent_emit_route(a, MAT_AGENT_DROP_ROUTE, way->id);
+    if (!way->is_adopted) {
+        mat_agent_emit_route(a, MAT_AGENT_DROP_ROUTE, way->id);
+        mat_index_remove(&a->ways_by_prefix,
+                         prefix_hash(a, HASH_WAY, &way->prefix, way->plen,
+                                     way->host));
+    }
     if (way->is_known) {
         mat_way_op(way, MAT_OP_NEXTHOP_REMOVE, &op);
         mat_agent_emit(a, &op);
     }
     mat_index_remove(&a->ways, way->id);
-    mat_index_remove(&a->ways_by_prefix,
-                     prefix_hash(a, HASH_WAY, &way->prefix, way->plen,
-                                 way->host));
     free(way);
+}
+
+void
+mat_way_adopt(struct mat_agent *a, const struct mat_nexthop *hop)
+{
+    struct mat_way *way = mat_xcalloc(1, sizeof *way);
+
+    way->id = hop->id;
+    way->is_adopted = way->is_known = way->seen = true;
+    way->route = (struct mat_agent_route) { hop->src, hop->dst, hop->mtu };
+    mat_index_insert(&a->ways, way->id, way);
+}
+
+void
+mat_way_sweep(struct mat_agent *a)
+{
+    struct mat_way *way, *unused;
+    size_t cursor;
+
+    do {
+        unused = NULL;
+        for (cursor = 0; !unused
+             && (way = mat_index_next(&a->ways, &cursor)) != NULL; ) {
+            unused = way->is_adopted && !way->n_refs ? way : NULL;
+        }
+        if (unused) {
+            put_way(a, unused);
+        }
+    } while (unused);
 }
 
 void
@@ -124,7 +148,6 @@ mat_way_ref(struct mat_agent *a, uint16_t id)
     }
 }
 
-/* Numbers that the switch had before are nobody's way. */
 void
 mat_way_unref(struct mat_agent *a, uint16_t id)
 {
@@ -235,7 +258,7 @@ mat_agent_route(struct mat_agent *a, int64_t now_us, uint16_t id,
     struct mat_op op;
 
     a->now_us = now_us;
-    if (!way || !route
+    if (!way || way->is_adopted || !route
         || (way->is_known && is_same_route(&way->route, route))) {
         return;
     }

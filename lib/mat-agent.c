@@ -11,6 +11,9 @@ mat_agent_create(uint64_t seed, const struct mat_agent_config *config,
 
     a->now_us = now_us;
     a->seed = seed;
+    /* Likely not the numbers that the agent before had. */
+    a->next_way = (uint16_t) (mat_mix64(seed ^ 3)
+                              % (MAT_AGENT_ROUTES_MAX - 1));
     a->config = *config;
     mat_moa_config_default(moa);
     a->moa = mat_moa_create(moa, mat_mix64(seed ^ 1), now_us);

@@ -4,6 +4,7 @@
 
 unit_tests += \
 	tests/unit/test-mat-agent \
+	tests/unit/test-mat-agent-random \
 	tests/unit/test-mat-agent-trouble \
 	tests/unit/test-mat-agent-underlay \
 	tests/unit/test-mat-life
@@ -22,3 +23,5 @@ tests_unit_test_mat_agent_trouble_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_trouble_LDADD = $(FLEET_LIBS)
 tests_unit_test_mat_agent_underlay_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_underlay_LDADD = $(FLEET_LIBS)
+tests_unit_test_mat_agent_random_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
+tests_unit_test_mat_agent_random_LDADD = $(FLEET_LIBS)

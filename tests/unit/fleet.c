@@ -80,6 +80,15 @@ free_table(struct fleet_host *host)
     mat_table_destroy(host->table);
 }
 
+static bool
+is_removal(const struct mat_op *op)
+{
+    return (op->type == MAT_OP_ENTRY_REMOVE || op->type == MAT_OP_PORT_REMOVE
+            || op->type == MAT_OP_NEXTHOP_REMOVE
+            || op->type == MAT_OP_ZONE_REMOVE
+            || op->type == MAT_OP_POOL_REMOVE);
+}
+
 static void
 do_op(struct fleet *f, struct fleet_host *host, const struct mat_op *op,
       uint64_t sequence)
@@ -96,9 +105,13 @@ do_op(struct fleet *f, struct fleet_host *host, const struct mat_op *op,
         mat_table_quiesce(host->table);
     }
     if (reason != MAT_UPDATE_GOOD) {
-        host->n_refused++;
-        print_message("host %d refuses type %d: %s\n", host->index, op->type,
-                      mat_update_strerror(reason));
+        /* After a comparison something may be removed that is gone. */
+        if (!is_removal(op)
+            || reason != MAT_UPDATE_TABLE_ERRORS + MAT_TABLE_NOT_FOUND) {
+            host->n_refused++;
+            print_message("host %d refuses type %d: %s\n", host->index,
+                          op->type, mat_update_strerror(reason));
+        }
         mat_agent_refused(host->agent, f->now_us, sequence, op, reason);
     }
     host->sequence = sequence;
