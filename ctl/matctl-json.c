@@ -6,11 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mat-addr.h"
 #include "matctl-table.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/json.h"
 #include "openvswitch/shash.h"
+#include "sort.h"
 #include "util.h"
+
+struct sort {
+    struct json_array *array;
+    const char *const *keys;
+};
 
 const struct json *
 matctl_get(const struct json *json, const char *path)
@@ -68,6 +75,72 @@ matctl_item(const struct json *json, const char *path, size_t i)
 
     return (value && value->type == JSON_ARRAY && i < value->array.n
             ? value->array.elems[i] : NULL);
+}
+
+/* Sorting. */
+
+static int
+compare_text(const char *a, const char *b)
+{
+    struct mat_addr addr_a, addr_b;
+    unsigned int plen_a, plen_b;
+
+    if (mat_prefix_parse(a, &addr_a, &plen_a)
+        && mat_prefix_parse(b, &addr_b, &plen_b)) {
+        int order = memcmp(&addr_a, &addr_b, sizeof addr_a);
+
+        /* IPv4 first: it is IPv4-mapped, and begins with zeros. */
+        return order ? order : (plen_a > plen_b) - (plen_a < plen_b);
+    }
+    return strcmp(a, b);
+}
+
+static int
+compare_items(const struct json *a, const struct json *b,
+              const char *const keys[])
+{
+    for (; *keys; keys++) {
+        int64_t x = matctl_integer(a, *keys), y = matctl_integer(b, *keys);
+        int order = (x != y ? (x > y) - (x < y)
+                     : compare_text(matctl_string(a, *keys),
+                                    matctl_string(b, *keys)));
+
+        if (order) {
+            return order;
+        }
+    }
+    return 0;
+}
+
+static int
+compare(size_t a, size_t b, void *context_)
+{
+    const struct sort *context = context_;
+
+    return compare_items(context->array->elems[a], context->array->elems[b],
+                         context->keys);
+}
+
+static void
+swap(size_t a, size_t b, void *context_)
+{
+    const struct sort *context = context_;
+    struct json *tmp = context->array->elems[a];
+
+    context->array->elems[a] = context->array->elems[b];
+    context->array->elems[b] = tmp;
+}
+
+void
+matctl_sort(struct json *json, const char *path, const char *const keys[])
+{
+    struct json *value = CONST_CAST(struct json *, matctl_get(json, path));
+
+    if (value && value->type == JSON_ARRAY) {
+        struct sort context = { .array = &value->array, .keys = keys };
+
+        sort(value->array.n, compare, swap, &context);
+    }
 }
 
 static void

@@ -134,6 +134,8 @@ show_moas(const struct json *reply)
 enum matctl_status
 matctl_pools(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 {
+    static const char *const by_prefix[] = { "host", "prefix", NULL };
+    static const char *const by_moa[] = { "moa", NULL };
     struct json *reply;
     enum matctl_status status = matctl_ask_pages(
         ctl, &reply, ctl->moas ? "mat/moas" : "mat/pools", NULL);
@@ -141,6 +143,8 @@ matctl_pools(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
     if (status != MATCTL_OK) {
         return status;
     }
+    matctl_sort(reply, "pools", by_prefix);
+    matctl_sort(reply, "moas", by_moa);
     if (ctl->json) {
         matctl_print_json(reply);
     } else if (ctl->moas) {

@@ -193,6 +193,8 @@ matctl_status(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 
 /* vms, mappings, lookup. */
 
+static const char *const by_hoa[] = { "zone", "hoa", "moa", NULL };
+
 static void
 put_vmn_notes(struct matctl_table *table, const struct json *vm)
 {
@@ -208,6 +210,18 @@ put_vmn_notes(struct matctl_table *table, const struct json *vm)
     put_flags(table, vm, flags, ARRAY_SIZE(flags));
 }
 
+/* Of VMs that have nothing to do with this host. */
+static void
+put_state(struct matctl_table *table, const struct json *vm)
+{
+    if (!strcmp(matctl_string(vm, "state"), "absent")
+        && *matctl_string(vm, "host")) {
+        matctl_table_cell(table, "elsewhere");
+    } else {
+        matctl_put(table, vm, "state");
+    }
+}
+
 enum matctl_status
 matctl_vms(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 {
@@ -216,6 +230,7 @@ matctl_vms(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
         ctl, &reply, "mat/vms", ctl->all ? "all" : NULL, NULL);
     struct matctl_table *table;
 
+    matctl_sort(reply, "vms", by_hoa);
     if (is_done(ctl, status, reply)) {
         return status;
     }
@@ -228,7 +243,7 @@ matctl_vms(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
         matctl_put(table, vm, "hoa");
         matctl_put(table, vm, "moa");
         matctl_put(table, vm, "mac");
-        matctl_put(table, vm, "state");
+        put_state(table, vm);
         matctl_put(table, vm, "port");
         matctl_put(table, vm, "host");
         matctl_put_us(table, vm, "since_us");
@@ -250,6 +265,7 @@ matctl_mappings(struct matctl *ctl, int argc OVS_UNUSED,
                                                  NULL);
     struct matctl_table *table;
 
+    matctl_sort(reply, "mappings", by_hoa);
     if (is_done(ctl, status, reply)) {
         return status;
     }
@@ -330,11 +346,13 @@ put_expiry(struct matctl_table *table, const struct json *peer)
 enum matctl_status
 matctl_peers(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 {
+    static const char *const by_host[] = { "host", NULL };
     struct json *reply;
     enum matctl_status status = matctl_ask_pages(ctl, &reply, "mat/peers",
                                                  NULL);
     struct matctl_table *table;
 
+    matctl_sort(reply, "peers", by_host);
     if (is_done(ctl, status, reply)) {
         return status;
     }
@@ -361,10 +379,13 @@ matctl_peers(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 enum matctl_status
 matctl_config(struct matctl *ctl, int argc OVS_UNUSED, char *argv[] OVS_UNUSED)
 {
+    static const char *const by_name[] = { "name", NULL };
     struct json *reply;
-    enum matctl_status status = matctl_ask(ctl, &reply, "mat/config", NULL);
+    enum matctl_status status = matctl_ask_pages(ctl, &reply, "mat/config",
+                                                 NULL);
     struct matctl_table *table;
 
+    matctl_sort(reply, "ports", by_name);
     if (is_done(ctl, status, reply)) {
         return status;
     }

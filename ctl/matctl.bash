@@ -4,8 +4,8 @@
 # shellcheck shell=bash
 
 _matctl_commands="status vms peers lookup mappings migrations pools config
-check path trace freeze unfreeze hint key metrics bugreport deactivate
-activate"
+check path trace freeze unfreeze hint migrate key metrics bugreport
+deactivate activate"
 _matctl_options="--json --zone= --input= --target= --switch= --db= --keys=
 --timeout= --help --version"
 
@@ -62,6 +62,24 @@ _matctl_hint()
     esac
 }
 
+_matctl_migrate()
+{
+    case $((COMP_CWORD - index)) in
+        1)
+            mapfile -t COMPREPLY < <(compgen \
+                -W "$(_matctl_values vms hoa)" -- "$cur")
+            ;;
+        2)
+            mapfile -t COMPREPLY < <(compgen \
+                -W "$(_matctl_values peers host)" -- "$cur")
+            ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W "qmp= to-qmp= uri= port=
+                bandwidth= downtime= wait= unprepared quit" -- "$cur")
+            ;;
+    esac
+}
+
 # Words after the command.
 _matctl_arguments()
 {
@@ -76,6 +94,9 @@ _matctl_arguments()
             ;;
         hint)
             _matctl_hint
+            ;;
+        migrate)
+            _matctl_migrate
             ;;
         key)
             _matctl_key

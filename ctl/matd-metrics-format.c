@@ -149,8 +149,7 @@ put_engine(const struct mat_gossip *engine, struct ds *s)
         [MAT_MEMBER_DEAD] = "dead", [MAT_MEMBER_LEFT] = "left"
     };
 
-    put_head(s, "members", "gauge", "Hosts of the cluster, with this one, by "
-             "state.");
+    put_head(s, "members", "gauge", "Other hosts of the cluster, by state.");
     for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
         ds_put_format(s, "ovs_mat_members{state=\"%s\"} %"PRIuSIZE"\n",
                       states[i], mat_gossip_n_members(engine, i));

@@ -47,6 +47,7 @@ check_all()
     check "deactivate" matctl de
     check "path peers pools" matctl p
     check "lookup" matctl --json l
+    check "migrate migrations" matctl mig
     check "--all" matctl vms --a
     check "--follow" matctl migrations --f
     check "--moas" matctl pools --m
@@ -56,6 +57,8 @@ check_all()
     check "0xb2 0xc3" matctl path ""
     check "prepare" matctl hint pre
     check "hoa= iface-id= mac= port= zone=" matctl hint prepare ""
+    check "0xb2 0xc3" matctl migrate 10.0.0.1 ""
+    check "bandwidth=" matctl migrate 10.0.0.1 0xb2 b
     check "new-cluster" matctl key n
     check "--cluster=" matctl key revoke --c
     check "" matctl status x
