@@ -30,6 +30,8 @@
 
 enum { LOG_TAIL_BYTES = 8 << 20 };
 
+#define SERVICE_LOGDIR "/var/log/ovs-mat"
+
 struct report {
     const struct matctl *ctl;
     char *dir;                  /* Of the files. */
@@ -212,11 +214,11 @@ put_database(struct report *report)
     }
 }
 
-/* The end of a log. */
+/* The end of a log: in the folder of Open vSwitch's or of matd.service's. */
 static void
-put_log(struct report *report, const char *name)
+put_log(struct report *report, const char *dir, const char *name)
 {
-    char *path = xasprintf("%s/%s", ovs_logdir(), name);
+    char *path = xasprintf("%s/%s", dir, name);
     FILE *from = fopen(path, "r"), *to;
     static char buf[65536];
     size_t n;
@@ -237,6 +239,16 @@ put_log(struct report *report, const char *name)
         fclose(from);
     }
     free(path);
+}
+
+static void
+put_logs(struct report *report)
+{
+    bool is_service = (!getenv("OVS_LOGDIR")
+                       && !access(SERVICE_LOGDIR "/matd.log", F_OK));
+
+    put_log(report, is_service ? SERVICE_LOGDIR : ovs_logdir(), "matd.log");
+    put_log(report, ovs_logdir(), "ovs-vswitchd.log");
 }
 
 /* Runs a program with its output in a file, or where ours goes. */
@@ -404,8 +416,7 @@ collect(struct report *report)
     put_matd(report);
     put_switch(report);
     put_database(report);
-    put_log(report, "matd.log");
-    put_log(report, "ovs-vswitchd.log");
+    put_logs(report);
     put_host(report);
     put_recording(report);
 }

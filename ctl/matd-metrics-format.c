@@ -255,11 +255,11 @@ put_moves(const struct matd_moves *moves, struct ds *s)
         }
     }
     put_phases(moves, s);
-    put_head(s, "migration_table_seconds", "histogram", "From a VM's claim "
-             "until this host's switch used it.");
+    put_head(s, "migration_table_seconds", "histogram", "From the claim of "
+             "a VM that came until this host's switch used it.");
     put_histogram("migration_table_seconds", "", &moves->table, s);
-    put_head(s, "migration_convergence_seconds", "histogram", "From a VM's "
-             "claim until all its correspondents had it.");
+    put_head(s, "migration_convergence_seconds", "histogram", "From the "
+             "claim of a VM that came until all its correspondents had it.");
     put_histogram("migration_convergence_seconds", "", &moves->convergence,
                   s);
 }

@@ -77,6 +77,9 @@ count_phases(struct matd_moves *moves, const struct mat_agent_migration *m)
                                at[i] - at[MAT_MIGRATION_SEEN]);
         }
     }
+    if (m->kind != MAT_MIGRATION_IN) {
+        return;                 /* Who appears has nobody to be told. */
+    }
     if (at[MAT_MIGRATION_CLAIMED] && at[MAT_MIGRATION_TABLE]) {
         matd_histogram_add(&moves->table, at[MAT_MIGRATION_TABLE]
                            - at[MAT_MIGRATION_CLAIMED]);
