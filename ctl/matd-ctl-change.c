@@ -278,6 +278,22 @@ static struct {
     size_t size;
 } copy;
 
+/* Join keys are nobody's business: zeros are in their place. */
+static void
+wipe_secrets(void)
+{
+    struct mat_recorder_entry entry;
+    size_t cursor = 0;
+    uint64_t n_lost;
+
+    while (mat_recorder_next(copy.bytes, copy.size, &cursor, &n_lost,
+                             &entry)) {
+        if (entry.kind == MAT_REC_JOIN_KEYS) {
+            memset(CONST_CAST(uint8_t *, entry.data), 0, entry.size);
+        }
+    }
+}
+
 static void
 take_copy(const struct mat_recorder *recorder)
 {
@@ -285,6 +301,7 @@ take_copy(const struct mat_recorder *recorder)
     copy.size = mat_recorder_size(recorder);
     copy.bytes = xmalloc(copy.size ? copy.size : 1);
     mat_recorder_write(recorder, copy.bytes);
+    wipe_secrets();
 }
 
 static void
