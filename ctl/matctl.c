@@ -7,7 +7,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "fatal-signal.h"
 #include "matctl-key.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
@@ -203,6 +205,31 @@ parse_options(struct matctl *ctl, const char *shorts, int argc, char *argv[])
     }
 }
 
+/* Set by start_timeout(). */
+static unsigned int timeout_s;
+static long long int deadline_ms;
+
+/* A fatal signal: the one that time_alarm() raises, or the user's. */
+static void
+say_timeout(void *aux OVS_UNUSED)
+{
+    if (time_msec() >= deadline_ms) {
+        matctl_error("no answer within %u s: is the daemon stopped or very "
+                     "busy?  --timeout=SECS waits longer", timeout_s);
+        fflush(stdout);
+        _exit(MATCTL_FAILED);
+    }
+}
+
+static void
+start_timeout(unsigned int seconds)
+{
+    timeout_s = seconds;
+    deadline_ms = time_msec() + timeout_s * 1000LL;
+    fatal_signal_add_hook(say_timeout, NULL, NULL, false);
+    time_alarm(timeout_s);
+}
+
 static const struct command *
 find_command(const char *name)
 {
@@ -241,7 +268,9 @@ run(struct matctl *ctl, int argc, char *argv[])
     if (argc < c->min_args || argc > c->max_args) {
         return wrong_usage(c);
     }
-    time_alarm(ctl->follow ? 0 : ctl->timeout_s);
+    if (ctl->timeout_s && !ctl->follow && c->run != matctl_migrate) {
+        start_timeout(ctl->timeout_s);
+    }
     /* The name is before the words again: 'optind' is at least 1. */
     argv[-1] = CONST_CAST(char *, c->name);
     return c->run(ctl, argc + 1, argv - 1);

@@ -13,5 +13,6 @@ script_tests += \
 	tests/ctl/completion.sh \
 	tests/ctl/libvirt-hook.sh \
 	tests/ctl/matctl.sh \
+	tests/ctl/rpc.py \
 	tests/ctl/units.sh
 EXTRA_DIST += tests/ctl/golden
