@@ -21,6 +21,7 @@
 #include "matctl.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -567,7 +568,7 @@ matctl_migrate(struct matctl *ctl, int argc, char *argv[])
     if (status) {
         return status;
     }
-    time_alarm(0);              /* It takes as long as it takes. */
+    time_alarm(UINT_MAX);       /* It takes as long as it takes. */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     status = find_vm(&m);

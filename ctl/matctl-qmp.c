@@ -66,7 +66,7 @@ take_message(struct matctl_qmp *qmp, char **error)
         return NULL;
     }
     if (!qmp->parser) {
-        qmp->parser = json_parser_create(JSPF_TRAILER);
+        qmp->parser = json_parser_create(0);
         qmp->n_bytes = 0;
     }
     qmp->n_bytes += qmp->size - qmp->used;
