@@ -37,6 +37,8 @@ ctl_matd_SOURCES = \
 	ctl/matd-core.h \
 	ctl/matd-flows.c \
 	ctl/matd-flows.h \
+	ctl/matd-links.c \
+	ctl/matd-links.h \
 	ctl/matd-neighbours.c \
 	ctl/matd-neighbours.h \
 	ctl/matd-netlink.c \

@@ -11,6 +11,7 @@
 #include "matd-flows.h"
 #include "matd-gossip.h"
 #include "matd-keys.h"
+#include "matd-links.h"
 #include "matd-metrics.h"
 #include "matd-path.h"
 #include "matd-qmp.h"
@@ -30,6 +31,7 @@ struct matd_core {
     struct matd_flows *flows;
     struct matd_routes *routes;
     struct matd_switch *sw;
+    struct matd_links links;
     struct matd_qmp *qmp;
     struct matd_state *state;
     struct matd_keys_store *keys;

@@ -384,6 +384,7 @@ feed(struct matd_core *core)
         mat_agent_configure(core->agent, time_usec(),
                             matd_config_get(core->config));
         matd_routes_set_device(core->routes, bridge->name, &bridge->mac);
+        matd_links_set(&core->links, core->config, core->sw);
         matd_metrics_listen(core->metrics,
                             &matd_config_get(core->config)->metrics);
         feed_flows(core);
@@ -421,8 +422,11 @@ static void
 handle_event(void *core_, const struct mat_event *event)
 {
     struct matd_core *core = core_;
+    struct mat_event copy = *event;
 
-    mat_agent_event(core->agent, time_usec(), event);
+    if (matd_links_event(&core->links, &copy)) {
+        mat_agent_event(core->agent, time_usec(), &copy);
+    }
 }
 
 static void
@@ -458,10 +462,21 @@ handle_dumped(void *core_, enum mat_update_dump dump, const struct mat_op *op)
 {
     struct matd_core *core = core_;
 
+    struct mat_op copy;
+
     if (dump == MATD_SWITCH_NUMBERS) {
         matd_metrics_number(core->metrics, op);
-    } else if (op) {
-        mat_agent_dump_item(core->agent, time_usec(), dump, op);
+        return;
+    }
+    if (op) {
+        copy = *op;
+    }
+    if (dump == MAT_UPDATE_DUMP_PORTS
+        && !matd_links_port(&core->links, op ? &copy : NULL)) {
+        return;
+    }
+    if (op) {
+        mat_agent_dump_item(core->agent, time_usec(), dump, &copy);
     } else {
         mat_agent_dump_end(core->agent, time_usec(), dump);
     }
@@ -589,7 +604,8 @@ handle_output(struct matd_core *core, const struct mat_agent_output *output)
 {
     switch (output->kind) {
     case MAT_AGENT_SWITCH:
-        matd_switch_put(core->sw, output->sequence, &output->op);
+        matd_links_put(&core->links, core->sw, output->sequence,
+                       &output->op);
         break;
     case MAT_AGENT_DUMP:
         matd_switch_dump(core->sw, output->dump);
