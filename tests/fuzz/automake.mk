@@ -6,6 +6,8 @@
 
 fuzz_targets += \
 	tests/fuzz/fuzz-mat-agent-config \
+	tests/fuzz/fuzz-mat-learn \
+	tests/fuzz/fuzz-mat-moa \
 	tests/fuzz/fuzz-mat-parse \
 	tests/fuzz/fuzz-mat-reply \
 	tests/fuzz/fuzz-mat-rewrite \
