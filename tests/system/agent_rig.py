@@ -17,11 +17,13 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tempfile
 
 import frames
 import rig as plain
-from netns import CommandError, run
+from netns import CommandError, Namespace, connect, run
+from relay import Relay
 from switch import Build, end_process, external_ids, is_alive, wait_until
 from traffic import ping
 
@@ -52,7 +54,24 @@ class Programs:
 
 
 class Site(plain.Site):
-    """One host with its agent."""
+    """One host with its agent.  With a 'line' its cable is a wide-area one of
+    that shape, and self.line turns its knobs."""
+
+    def __init__(self, prefix, number, router, programs, line=None):
+        self.programs, self.shape = programs, line
+        self.line = None
+        super().__init__(prefix, number, router)
+
+    def lay_cable(self):
+        if self.shape is None:
+            return super().lay_cable()
+        between = Namespace(f"{self.namespace.name}w")
+        between.sysctl("net.ipv6.conf.default.disable_ipv6=1")
+        connect(self.namespace, "uplink", between, "s")
+        connect(between, "r", self.router.namespace, self.name)
+        self.line = Relay(self.programs.relay, (between, "s"), (between, "r"),
+                          self.shape)
+        return None
 
     def start(self, rig):
         self.rig = rig
@@ -73,11 +92,28 @@ class Site(plain.Site):
                           *external_ids({key: value})]
         self.switch.vsctl(*words[1:])
 
-    def start_agent(self, *options):
+    def start_agent(self, *options, preload=()):
         self.switch.launch(
-            "matd", self.rig.programs.matd, f"unix:{self.dir}/db.sock",
+            "matd", *preload, self.rig.programs.matd, f"unix:{self.dir}/db.sock",
             f"--keys={self.keys}", f"--state={self.state}",
             f"--switch={self.switch.update_socket()}", *options)
+        wait_until(lambda: "mat/status" in self.switch.appctl(
+            "list-commands", daemon="matd"), "commands of matd")
+
+    def start_agent_with_clock(self):
+        """... that jump(seconds) sets off from the others'."""
+        shim, offset = f"{self.dir}/clock-step.so", f"{self.dir}/clock-step"
+        run("cc", "-shared", "-fPIC", "-O2", "-o", shim, os.path.join(
+            os.path.dirname(__file__), "clock-step.c"))
+
+        def jump(seconds):
+            with open(offset, "r+b" if os.path.exists(offset) else "wb",
+                      buffering=0) as file:
+                file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
+        jump(0)
+        self.start_agent(preload=("env", f"LD_PRELOAD={shim}",
+                                  f"MAT_CLOCK_STEP={offset}"))
+        return jump
 
     def agent_pid(self):
         return self.switch.pids.get("matd")
@@ -110,7 +146,7 @@ class Site(plain.Site):
     def matctl(self, *argv, check=True):
         return self.switch.exec(
             self.rig.programs.matctl,
-            f"--target={self.dir}/matd.ctl", *argv, check=check)
+            "-t", f"{self.dir}/matd.ctl", *argv, check=check)
 
     # The switch's table.
 
@@ -206,12 +242,13 @@ class Vm(plain.Vm):
 class Agents(plain.Rig):
     """All of it, with the agents running.  Use as a context."""
 
-    def __init__(self, programs, mode="kernel", n_sites=3, fill=None):
+    def __init__(self, programs, mode="kernel", n_sites=3, fill=None,
+                 lines=None):
         plain.reap()
         self.programs = programs
         self.mode, self.why = plain.choose_mode(programs.ovs, mode)
         self.fill = fill or default_vms
-        self.n_sites = n_sites
+        self.n_sites, self.lines = n_sites, lines or {}
         self.dir = tempfile.mkdtemp(prefix=plain.RUN_PREFIX)
         self.prefix = "mt" + self.dir[-8:].replace("_", "-")
         self.keep = False
@@ -220,14 +257,27 @@ class Agents(plain.Rig):
         self.sites, self.vms = [], {}
         self.injected, self.tainted = set(), []
 
+    evidence_dir = "system-evidence/agent"
+
     def _build(self):
+        try:
+            self._build_all()
+        except AssertionError:
+            self.save_logs(f"{self.evidence_dir}/start")
+            raise
+
+    def _build_all(self):
         self.programs.check()
         names = "abcde"[:self.n_sites]
         self.router = plain.Router(self.prefix, names)
+        self.router.namespace.sysctl("net.ipv6.conf.default.disable_ipv6=1")
+        self.router.namespace.ip("link add sink up type veth peer name sunk")
+        self.router.namespace.sysctl("net.ipv6.conf.default.disable_ipv6=0")
         self.cluster = f"{self.dir}/cluster"
         self.key("new-cluster", self.cluster)
-        self.sites = [Site(self.prefix, number, self.router)
-                      for number in range(1, self.n_sites + 1)]
+        self.sites = [Site(self.prefix, number, self.router, self.programs,
+                           self.lines.get(name))
+                      for number, name in enumerate(names, 1)]
         for site in self.sites:
             setattr(self, site.name, site)
         self.fill(self)
@@ -251,8 +301,9 @@ class Agents(plain.Rig):
     def key(self, *words):
         return run(self.programs.matctl, "key", *words)
 
-    def issue(self, site, *words):
-        self.key("issue", f"--cluster={self.cluster}", f"--host={site.name}",
+    def issue(self, site, *words, cluster=None):
+        self.key("issue", f"--cluster={cluster or self.cluster}",
+                 f"--host={site.name}",
                  *(f"--{key}={value}" for key, value in LIMITS),
                  f"--out={site.keys}", *words)
 
@@ -267,22 +318,35 @@ class Agents(plain.Rig):
 
     # States to wait for.
 
+    def with_zone(self, zone):
+        """The hosts that have VMs of the zone; others need not know it."""
+        return [site for site in self.sites if any(
+            vm.zone == zone and vm.site is site for vm in self.vms.values())]
+
     def wait_seen(self, vm, site=None, by=None, timeout_s=PATIENCE_S):
         """Every table has 'vm' at 'site', by default where it is."""
         site = site or vm.site
-        for one in by or self.sites:
+        for one in by or self.with_zone(vm.zone):
             wait_until(lambda: one.sees(vm, site), lambda: (
                 f"{one.name} sees {vm.name} at {site.name}; it has "
                 f"{[one.mapping(vm.zone, hoa) for hoa in vm.hoas()]}"),
                 timeout_s)
 
     def settle(self):
-        """Every VM has spoken and is known everywhere."""
-        for vm in self.vms.values():
-            if not all(site.sees(vm, vm.site) for site in self.sites):
+        """Every VM has spoken and is known everywhere.  They speak again and
+        again, since the agent may not have begun to listen."""
+        for _ in range(PATIENCE_S):
+            missing = [vm for vm in self.vms.values()
+                       if not all(site.sees(vm, vm.site)
+                                  for site in self.with_zone(vm.zone))]
+            if not missing:
+                return
+            for vm in missing:
                 vm.announce()
+            with contextlib.suppress(AssertionError):
+                self.wait_seen(missing[-1], timeout_s=1)
         for vm in self.vms.values():
-            self.wait_seen(vm)
+            self.wait_seen(vm, timeout_s=1)
 
     def restore(self):
         """As before each test: daemons up, VMs at home and known."""
@@ -300,17 +364,24 @@ class Agents(plain.Rig):
     @contextlib.contextmanager
     def partition(self, site):
         """The underlay carries nothing from or to 'site'."""
-        link = site.name
-        name = self.router.namespace.name
-        run("tc", "-n", name, "qdisc", "add", "dev", link, "clsact")
-        for side in "ingress", "egress":
-            run("tc", "-n", name, "filter", "add", "dev", link, side,
-                "prio", "1", "protocol", "all", "u32", "match", "u32", "0",
-                "0", "action", "drop")
+        def tc(*lines):
+            run("tc", "-n", self.router.namespace.name, "-batch", "-",
+                stdin="\n".join(lines) + "\n")
+
+        tc(f"qdisc add dev {site.name} clsact",
+           *(f"filter add dev {site.name} {side} prio 1 protocol all u32 "
+             "match u32 0 0 action mirred egress redirect dev sink"
+             for side in ("ingress", "egress")))
         try:
             yield
         finally:
-            run("tc", "-n", name, "qdisc", "del", "dev", link, "clsact")
+            tc(f"qdisc del dev {site.name} clsact")
+
+    def delete(self):
+        for site in self.sites:
+            if site.line:
+                site.line.close()
+        super().delete()
 
     def save_logs(self, directory):
         super().save_logs(directory)

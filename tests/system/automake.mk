@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/system/agent_harness.py \
 	tests/system/agent_rig.py \
 	tests/system/capture.py \
+	tests/system/clock-step.c \
 	tests/system/demo \
 	tests/system/frames.py \
 	tests/system/guest.py \
@@ -17,6 +18,10 @@ EXTRA_DIST += \
 	tests/system/run \
 	tests/system/run-agent \
 	tests/system/switch.py \
+	tests/system/test_agent.py \
+	tests/system/test_agent_moves.py \
+	tests/system/test_agent_robust.py \
+	tests/system/test_agent_safety.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
 	tests/system/test_ports.py \

@@ -179,7 +179,7 @@ class Guest:
                  *self.image.boot_words(), "-append", append,
                  "-display", "none", "-monitor", "none", "-nodefaults",
                  "-serial", f"file:{self._file(site, 'console')}",
-                 "-qmp", f"unix:{self._file(site, 'qmp')},server=on,wait=off"]
+                 *self._monitors(site)]
         for i, card in enumerate(self.cards):
             words += ["-netdev", f"tap,id=n{i},ifname={card.name},script=no,"
                       "downscript=no,vnet_hdr=off",
@@ -188,11 +188,16 @@ class Guest:
                       "romfile="]
         return words + (["-incoming", "defer"] if incoming else [])
 
+    def _monitors(self, site):
+        """QEMU serves one client on each: the test, matd, matctl."""
+        return [word for kind in ("qmp", "matd", "matctl") for word in
+                ("-qmp", f"unix:{self._file(site, kind)},server=on,wait=off")]
+
+    def monitor(self, site, whose):
+        return self._file(site, whose)
+
     def _file(self, site, kind):
         return f"{self.dir}/{site.name}.{kind}"
-
-    def qmp_path(self, site):
-        return self._file(site, "qmp")
 
     def _launch(self, site, incoming=False):
         for card in self.cards:
@@ -247,13 +252,31 @@ class Guest:
             self._end(self.site, self.process, self.qmp)
             self.qmp = None
 
+    @contextlib.contextmanager
+    def moving(self, site):
+        """QEMU waits at 'site', its port in the bridge, and has the VM when
+        the block ends; the old one is ended then."""
+        process, qmp = self._launch(site, incoming=True)
+        self._plug(self, site)
+        try:
+            yield qmp
+        except BaseException:
+            self._unplug(self, site)
+            self._end(site, process, qmp)
+            raise
+        old_site, old = self.site, (self.process, self.qmp)
+        self.site, self.process, self.qmp = site, process, qmp
+        self._unplug(self, old_site)
+        self._end(old_site, *old)
+
     def migrate(self, site, stopped=None, started=None, bandwidth=None):
         """Live, to 'site'.  'stopped' is called when the guest has stopped
         and before it can run there, 'started' as soon as it does.  Returns
         the times of both."""
-        process, qmp = self._launch(site, incoming=True)
-        self._plug(self, site)
-        old_site, old = self.site, (self.process, self.qmp)
+        with self.moving(site) as qmp:
+            return self._migrate(site, qmp, stopped, started, bandwidth)
+
+    def _migrate(self, site, qmp, stopped, started, bandwidth):
         qmp.command("migrate-set-capabilities", capabilities=[
             {"capability": "events", "state": True}])
         qmp.command("migrate-incoming",
@@ -280,9 +303,6 @@ class Guest:
             started()
         self.qmp.wait_event("MIGRATION",
                             lambda data: data["status"] == "completed")
-        self.site, self.process, self.qmp = site, process, qmp
-        self._unplug(self, old_site)
-        self._end(old_site, *old)
         return stop_time, start_time
 
 

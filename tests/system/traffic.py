@@ -260,10 +260,11 @@ class TcpStream:
 
     PIECE = 256
 
-    def __init__(self, namespace, source, other, target, interval_s=0.002):
+    def __init__(self, namespace, source, other, target, interval_s=0.002,
+                 patience_s=10):
         self.client, self.server = tcp_pair(namespace, source, other, target)
         self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._interval_s = interval_s
+        self._interval_s, self._patience_s = interval_s, patience_s
         self._stopping = threading.Event()
         self._sent, self._got = hashlib.sha256(), hashlib.sha256()
         self.bytes = 0
@@ -286,7 +287,7 @@ class TcpStream:
             self.error = f"sender: {error}"
 
     def _receive(self):
-        self.server.settimeout(10)
+        self.server.settimeout(self._patience_s)
         try:
             while data := self.server.recv(1 << 16):
                 self._got.update(data)
