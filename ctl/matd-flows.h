@@ -13,11 +13,12 @@
  *     in_port=UPLINK  actions=mat(in),NORMAL
  *
  * and none for LOCAL; and what NORMAL floods is kept from the VMs, who would
- * otherwise hear router advertisements of the underlay.  All are in table 0 with MATD_FLOWS_PRIORITY and
- * MATD_FLOWS_COOKIE, by which they are known to be ours: what has the cookie
- * and should not be there is removed, whoever put it there; what has another
- * cookie is never touched, and if it has the place of one of ours that is a
- * problem to be told.
+ * otherwise hear router advertisements of the underlay.
+ *
+ * All are in table 0 with MATD_FLOWS_PRIORITY and MATD_FLOWS_COOKIE, by which
+ * they are known to be ours: what has the cookie and should not be there is
+ * removed, whoever put it there; what has another cookie is never touched, and
+ * if it has the place of one of ours that is a problem to be told.
  *
  * A flow monitor of the bridge tells of every change, so a flow that somebody
  * deletes is back at once (but not more often than a few times a second: the
