@@ -58,6 +58,7 @@ lib_libmat_a_SOURCES = \
 	lib/mat-saved.h \
 	lib/mat-server.c \
 	lib/mat-server.h \
+	lib/mat-switch-fast.c \
 	lib/mat-switch-internal.h \
 	lib/mat-switch-ip.c \
 	lib/mat-switch-link.c \

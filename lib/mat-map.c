@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "mat-csum.h"
 #include "mat-multiplier.h"
 
 /* Memory orders, in one place.
@@ -170,19 +171,19 @@ static bool
 find_in(const struct mat_map *map, void *bucket, uint32_t zone,
         const void *key, bool mark, struct mat_map_hit *hit)
 {
-    for (unsigned int i = 0; i < slots_per_bucket(map); i++) {
-        if (map->is_v4
-            ? mat_map4_read__(bucket, i, map->is_zoned, zone,
-                              *(const uint32_t *) key, mark, hit)
-            : mat_map6_read__(bucket, i, map->is_zoned, zone, key, mark,
-                              hit)) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t tag = zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID;
+    uint32_t mask = (map->is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
+                     : MAT_MAP_VALID);
+
+    return (map->is_v4
+            ? mat_map4_find_in(bucket, tag, mask, *(const uint32_t *) key,
+                               mark, hit)
+            : mat_map6_read__(bucket, 0, tag, mask, key, mark, hit)
+              || mat_map6_read__(bucket, 1, tag, mask, key, mark, hit));
 }
 
-static bool
+/* Finds the mapping of 'key' and returns its bucket. */
+static void *
 find(const struct mat_map *map, uint64_t hash, uint32_t zone, const void *key,
      bool mark, struct mat_map_hit *hit)
 {
@@ -194,28 +195,28 @@ find(const struct mat_map *map, uint64_t hash, uint32_t zone, const void *key,
         uint64_t array = mat_map_array__(map, hash);
 
         for (uint64_t i = 0; i < MAT_MAP_PROBES_MAX; i++) {
-            uint64_t bucket = probe(map, array, hash, i);
+            uint64_t index = probe(map, array, hash, i);
+            void *bucket = bucket_of(map, array, index);
 
-            if (find_in(map, bucket_of(map, array, bucket), zone, key, mark,
-                        hit)) {
-                return true;
+            if (find_in(map, bucket, zone, key, mark, hit)) {
+                return bucket;
             }
-            if (search_ends(n_passed_of(map, array, bucket))) {
+            if (search_ends(n_passed_of(map, array, index))) {
                 break;
             }
         }
     } while (version != shard_version(map, hash));
-    return false;
+    return NULL;
 }
 
-bool
+void *
 mat_map4_find(const struct mat_map *map, uint32_t zone, uint32_t key,
               bool mark, struct mat_map_hit *hit)
 {
     return find(map, mat_map_hash4(map, zone, key), zone, &key, mark, hit);
 }
 
-bool
+void *
 mat_map6_find(const struct mat_map *map, uint32_t zone,
               const uint64_t key[static 2], bool mark,
               struct mat_map_hit *hit)
@@ -289,6 +290,9 @@ slot_publish(const struct mat_map *map, uint64_t array,
         __atomic_store_n(&b->key[i][1], key[1], __ATOMIC_RELAXED);
         __atomic_store_n(&b->value[i][0], value[0], __ATOMIC_RELAXED);
         __atomic_store_n(&b->value[i][1], value[1], __ATOMIC_RELAXED);
+        __atomic_store_n(&b->delta[i],
+                         mat_csum_fold(mat_csum_add128(0, key, value)),
+                         __ATOMIC_RELAXED);
         __atomic_store_n(&b->aux[i], m->aux, __ATOMIC_RELAXED);
     }
     __atomic_fetch_and(accessed_of(map, array, place->bucket), unmarked,

@@ -74,7 +74,7 @@ struct mat_map6_bucket {
     uint8_t unused;
     uint16_t n_passed;
     uint32_t tag[MAT_MAP_SLOTS6];
-    uint32_t unused2;
+    uint16_t delta[MAT_MAP_SLOTS6];     /* See struct mat_map_hit. */
     uint64_t aux[MAT_MAP_SLOTS6];
     uint64_t key[MAT_MAP_SLOTS6][2];
     uint64_t value[MAT_MAP_SLOTS6][2];  /* In the second line. */
@@ -104,6 +104,8 @@ struct mat_map_hit {
     uint32_t value4;            /* IPv4: in network order. */
     uint64_t aux;
     uint64_t value6[2];         /* IPv6: the bytes in order. */
+    uint16_t delta6;            /* IPv6: the change of a checksum when the
+                                 * value takes the key's place. */
 };
 
 static inline uint32_t
@@ -198,51 +200,56 @@ mat_map_home6(const struct mat_map *map, uint64_t hash)
 static inline void
 mat_map_mark__(uint8_t *accessed, unsigned int slot)
 {
-    if (!(__atomic_load_n(accessed, __ATOMIC_RELAXED) & (1u << slot))) {
+    if (__builtin_expect(!(__atomic_load_n(accessed, __ATOMIC_RELAXED)
+                           & (1u << slot)), false)) {
         __atomic_fetch_or(accessed, (uint8_t) (1u << slot), __ATOMIC_RELAXED);
     }
 }
 
-/* Finds the value of 'key' and, if 'mark', notes that it was used.  These
- * search everything. */
-bool mat_map4_find(const struct mat_map *, uint32_t zone, uint32_t key,
-                   bool mark, struct mat_map_hit *);
-bool mat_map6_find(const struct mat_map *, uint32_t zone,
-                   const uint64_t key[static 2], bool mark,
-                   struct mat_map_hit *);
+/* Finds the value of 'key' and, if 'mark', notes that it was used.  Returns
+ * the bucket where it is, or null.  These search everything. */
+void *mat_map4_find(const struct mat_map *, uint32_t zone, uint32_t key,
+                    bool mark, struct mat_map_hit *);
+void *mat_map6_find(const struct mat_map *, uint32_t zone,
+                    const uint64_t key[static 2], bool mark,
+                    struct mat_map_hit *);
 
-/* True if a slot with 'tag' holds a mapping, of 'zone' if the map is zoned. */
-static inline bool
-mat_map_tag_fits__(uint32_t tag, bool is_zoned, uint32_t zone)
-{
-    uint32_t mask = is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
-                             : MAT_MAP_VALID;
-    uint32_t wanted = is_zoned ? zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID
-                               : MAT_MAP_VALID;
-
-    return !((tag ^ wanted) & mask);
-}
-
-/* Set of the slots with 'key', valid or not, in the lowest bits.  Which slot
- * it is cannot be predicted, so there is no branch on it. */
+/* Set of the slots, in the lowest bits, whose tag is 'tag' under 'mask', with
+ * MAT_MAP_VALID, and which hold 'key'.  Which slot it is cannot be predicted,
+ * so there is no branch on it.
+ *
+ * Keys are compared after tags were loaded: a slot may be filled anew at any
+ * time until its tag is seen to be valid. */
 static inline unsigned int
-mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t key)
+mat_map4_slots__(const struct mat_map4_bucket *b, uint32_t tag, uint32_t mask,
+                 uint32_t key)
 {
 #if defined __SSE2__ && !defined __SANITIZE_THREAD__
-    __m128i keys = _mm_loadu_si128((const __m128i *) (const void *) b->key);
-    __m128i same = _mm_cmpeq_epi32(keys, _mm_set1_epi32((int) key));
+    __m128i tags = _mm_load_si128((const __m128i *) (const void *) b->tag);
+    __m128i keys, same;
 
+    __atomic_signal_fence(__ATOMIC_ACQUIRE);    /* Loads stay in order. */
+    keys = _mm_loadu_si128((const __m128i *) (const void *) b->key);
+    if (mask != UINT32_MAX) {
+        tags = _mm_and_si128(tags, _mm_set1_epi32((int) mask));
+    }
+    same = _mm_and_si128(_mm_cmpeq_epi32(tags, _mm_set1_epi32((int) (tag
+                                                                     & mask))),
+                         _mm_cmpeq_epi32(keys, _mm_set1_epi32((int) key)));
     return (unsigned int) _mm_movemask_ps(_mm_castsi128_ps(same)) & 7;
 #else
     unsigned int slots = 0;
 
     for (unsigned int i = 0; i < MAT_MAP_SLOTS4; i++) {
-        slots |= (unsigned int) (__atomic_load_n(&b->key[i], __ATOMIC_RELAXED)
-                                 == key) << i;
+        uint32_t t = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
+        uint32_t k = __atomic_load_n(&b->key[i], __ATOMIC_RELAXED);
+
+        slots |= (unsigned int) (!((t ^ tag) & mask) && k == key) << i;
     }
     return slots;
 #endif
 }
+_Static_assert(offsetof(struct mat_map4_bucket, tag) == 16, "aligned");
 
 static inline bool
 mat_map6_has__(const struct mat_map6_bucket *b, unsigned int i,
@@ -252,19 +259,22 @@ mat_map6_has__(const struct mat_map6_bucket *b, unsigned int i,
              | (__atomic_load_n(&b->key[i][1], __ATOMIC_RELAXED) ^ key[1]));
 }
 
-/* Reads slot 'i' of a bucket if it holds the mapping of 'key'.  The key is
- * compared after the tag was loaded: a slot may be filled anew at any time
- * until its tag is seen to be valid. */
+/* Looks for 'key' in one bucket only, from mat_map_home4() or mat_map4_find()
+ * in the same read section, best one that was prefetched.  Finds it if its tag
+ * is 'tag' under 'mask', in which MAT_MAP_VALID must be set; and sometimes
+ * not, so that there remains mat_map4_find().  Likewise for IPv6. */
 static inline bool
-mat_map4_read__(struct mat_map4_bucket *b, unsigned int i, bool is_zoned,
-                uint32_t zone, uint32_t key, bool mark,
-                struct mat_map_hit *hit)
+mat_map4_find_in(struct mat_map4_bucket *b, uint32_t tag, uint32_t mask,
+                 uint32_t key, bool mark, struct mat_map_hit *hit)
 {
-    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
-    if (!mat_map_tag_fits__(hit->tag, is_zoned, zone)
-        || __atomic_load_n(&b->key[i], __ATOMIC_RELAXED) != key) {
+    unsigned int slots = mat_map4_slots__(b, tag, mask, key);
+    unsigned int i;
+
+    if (!slots) {
         return false;
     }
+    i = (unsigned int) __builtin_ctz(slots);
+    hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_RELAXED);
     hit->value4 = __atomic_load_n(&b->value[i], __ATOMIC_RELAXED);
     hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
     if (mark) {
@@ -273,18 +283,19 @@ mat_map4_read__(struct mat_map4_bucket *b, unsigned int i, bool is_zoned,
     return true;
 }
 
+/* Reads slot 'i'.  Its tag is loaded before the key is compared, as above. */
 static inline bool
-mat_map6_read__(struct mat_map6_bucket *b, unsigned int i, bool is_zoned,
-                uint32_t zone, const uint64_t key[static 2], bool mark,
+mat_map6_read__(struct mat_map6_bucket *b, unsigned int i, uint32_t tag,
+                uint32_t mask, const uint64_t key[static 2], bool mark,
                 struct mat_map_hit *hit)
 {
     hit->tag = __atomic_load_n(&b->tag[i], __ATOMIC_ACQUIRE);
-    if (!mat_map_tag_fits__(hit->tag, is_zoned, zone)
-        || !mat_map6_has__(b, i, key)) {
+    if ((hit->tag ^ tag) & mask || !mat_map6_has__(b, i, key)) {
         return false;
     }
     hit->value6[0] = __atomic_load_n(&b->value[i][0], __ATOMIC_RELAXED);
     hit->value6[1] = __atomic_load_n(&b->value[i][1], __ATOMIC_RELAXED);
+    hit->delta6 = __atomic_load_n(&b->delta[i], __ATOMIC_RELAXED);
     hit->aux = __atomic_load_n(&b->aux[i], __ATOMIC_RELAXED);
     if (mark) {
         mat_map_mark__(&b->accessed, i);
@@ -292,31 +303,13 @@ mat_map6_read__(struct mat_map6_bucket *b, unsigned int i, bool is_zoned,
     return true;
 }
 
-/* The same, for whoever has the key's bucket from mat_map_home4() or
- * mat_map_home6() in the same read section, and has prefetched it.  'is_zoned'
- * is that of the map, best as a constant. */
 static inline bool
-mat_map4_find_at(const struct mat_map *map, struct mat_map4_bucket *home,
-                 bool is_zoned, uint32_t zone, uint32_t key, bool mark,
+mat_map6_find_in(struct mat_map6_bucket *b, uint32_t tag, uint32_t mask,
+                 const uint64_t key[static 2], bool mark,
                  struct mat_map_hit *hit)
 {
-    unsigned int slots = mat_map4_slots__(home, key);
-
-    return ((slots && mat_map4_read__(home,
-                                      (unsigned int) __builtin_ctz(slots),
-                                      is_zoned, zone, key, mark, hit))
-            || mat_map4_find(map, zone, key, mark, hit));
-}
-
-static inline bool
-mat_map6_find_at(const struct mat_map *map, struct mat_map6_bucket *home,
-                 bool is_zoned, uint32_t zone, const uint64_t key[static 2],
-                 bool mark, struct mat_map_hit *hit)
-{
-    unsigned int i = mat_map6_has__(home, 1, key);
-
-    return (mat_map6_read__(home, i, is_zoned, zone, key, mark, hit)
-            || mat_map6_find(map, zone, key, mark, hit));
+    return mat_map6_read__(b, mat_map6_has__(b, 1, key), tag, mask, key, mark,
+                           hit);
 }
 
 /* Writing. */

@@ -2,9 +2,9 @@
 #ifndef MAT_SWITCH_INTERNAL_H
 #define MAT_SWITCH_INTERNAL_H 1
 
-/* What the parts of the switch share: mat-switch.c has the batch and its fast
- * path, mat-switch-ip.c every IP packet that the fast path leaves over, and
- * mat-switch-link.c ARP, ND and DHCP. */
+/* What the parts of the switch share: mat-switch.c has the batch,
+ * mat-switch-fast.c its fast path, mat-switch-ip.c every IP packet that the
+ * fast path leaves over, and mat-switch-link.c ARP, ND and DHCP. */
 
 #include "mat-nd.h"
 #include "mat-packet.h"
@@ -42,6 +42,19 @@ bool mat_find_hoa(const struct mat_work *, uint32_t zone,
                   const struct mat_addr *hoa, bool mark, struct mat_found *);
 bool mat_find_moa(const struct mat_work *, const struct mat_addr *moa,
                   bool mark, struct mat_found *);
+
+/* What the fast path has done, to be counted at the end. */
+struct mat_tally {
+    size_t n;                   /* Frames. */
+    size_t local;               /* Those out to VMNs of this host. */
+    uint32_t ports_or, ports_and;       /* Of ports delivered to: the same
+                                         * if there is only one. */
+};
+
+/* Does all that the fast path can with frames from a port that suits, and
+ * returns the set of the others, a bit for each. */
+uint64_t mat_switch_fast(const struct mat_switch_call *, struct mat_frame *,
+                         size_t n, struct mat_tally *);
 
 /* The verdict on a frame, and what goes with it. */
 void mat_judge(struct mat_work *, enum mat_verdict);

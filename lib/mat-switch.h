@@ -119,8 +119,10 @@ struct mat_switch_call {
     bool ignores_hold;          /* The frames have waited for their VMN. */
 };
 
-/* Decides about all 'n' frames, at most MAT_SWITCH_BATCH_MAX. */
-void mat_switch(const struct mat_switch_call *, struct mat_frame *frames,
+/* Decides about all 'n' frames, at least 1 and at most MAT_SWITCH_BATCH_MAX.
+ * True says that all of them pass and were edited, or all are delivered to the
+ * same port, so that the caller need not look at each. */
+bool mat_switch(const struct mat_switch_call *, struct mat_frame *frames,
                 size_t n);
 
 #endif /* mat-switch.h */

@@ -44,7 +44,9 @@ struct mat_vmn {
     uint64_t mask6[2];          /* Atomic. */
     uint32_t zone;              /* Writer's. */
     struct mat_addr hoa;        /* Writer's. */
+    uint64_t unused2;
 };
+_Static_assert(sizeof(struct mat_vmn) == 64, "one cache line");
 
 /* A next hop as the data path wants it. */
 struct mat_hop {

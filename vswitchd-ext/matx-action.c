@@ -74,11 +74,9 @@ frame_init(struct mat_frame *f, struct dp_packet *packet)
 
 /* Connection tracking has to look again at a packet that was edited. */
 static void
-forget_connection(const struct mat_frame *f, struct dp_packet *packet)
+forget_connection(struct dp_packet *packet)
 {
-    if (f->edited) {
-        pkt_metadata_init_conn(&packet->md);
-    }
+    pkt_metadata_init_conn(&packet->md);
 }
 
 /* Packets by the port that they are delivered to.  There may be as many ports
@@ -144,7 +142,9 @@ dispatch(struct execution *x, const struct mat_frame *frames, size_t n)
     delivery_init(&d);
     DP_PACKET_BATCH_REFILL_FOR_EACH (i, n, packet, x->batch) {
         if (frames[i].fate == MAT_PASS) {
-            forget_connection(&frames[i], packet);
+            if (frames[i].edited) {
+                forget_connection(packet);
+            }
             dp_packet_batch_refill(x->batch, packet, i);
         } else if (frames[i].fate == MAT_DELIVER) {
             delivery_add(&d, frames[i].odp_port, packet, x->batch->trunc);
@@ -157,38 +157,20 @@ dispatch(struct execution *x, const struct mat_frame *frames, size_t n)
     }
 }
 
-/* True if all packets have the same fate and port, as is usual. */
-static bool
-is_uniform(const struct mat_frame *frames, size_t n)
-{
-    uint32_t differs = 0;
-
-    for (size_t i = 1; i < n; i++) {
-        differs |= ((frames[i].fate ^ frames[0].fate)
-                    | (frames[i].odp_port ^ frames[0].odp_port));
-    }
-    return !differs;
-}
-
-/* The same as dispatch() for uniform frames. */
+/* The same if all packets pass edited, or all are delivered to one port. */
 static void
-dispatch_uniform(struct execution *x, const struct mat_frame *frames, size_t n)
+dispatch_uniform(struct execution *x, const struct mat_frame *frame)
 {
-    if (frames[0].fate == MAT_PASS) {
-        for (size_t i = 0; i < n; i++) {
-            forget_connection(&frames[i], x->batch->packets[i]);
-        }
-    } else if (frames[0].fate == MAT_DELIVER) {
-        struct dp_packet_batch out;
+    struct dp_packet_batch *batch = x->batch;
+    size_t n = dp_packet_batch_size(batch);
 
-        dp_packet_batch_init(&out);
-        out.trunc = x->batch->trunc;
-        out.count = n;
-        memcpy(out.packets, x->batch->packets, n * sizeof *out.packets);
-        dp_packet_batch_refill_init(x->batch);
-        x->output(x->pmd, &out, true, u32_to_odp(frames[0].odp_port));
+    if (frame->fate == MAT_PASS) {
+        for (size_t i = 0; i < n; i++) {
+            forget_connection(batch->packets[i]);
+        }
     } else {
-        dispatch(x, frames, n);
+        x->output(x->pmd, batch, true, u32_to_odp(frame->odp_port));
+        dp_packet_batch_init(batch);
     }
 }
 
@@ -214,9 +196,8 @@ execute(struct execution *x, long long int now_us)
     /* Delivery is inside the read section, so that a port that was deleted is
      * not sent to any more once matx_port_deleted() has waited. */
     matx_thread_enter(x->thread);
-    mat_switch(&call, frames, n);
-    if (is_uniform(frames, n)) {
-        dispatch_uniform(x, frames, n);
+    if (mat_switch(&call, frames, n)) {
+        dispatch_uniform(x, &frames[0]);
     } else {
         dispatch(x, frames, n);
     }

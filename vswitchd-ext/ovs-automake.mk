@@ -37,6 +37,7 @@ lib_libopenvswitch_la_SOURCES += \
 	mat/mat-rewrite.h \
 	mat/mat-server.c \
 	mat/mat-server.h \
+	mat/mat-switch-fast.c \
 	mat/mat-switch-internal.h \
 	mat/mat-switch-ip.c \
 	mat/mat-switch-link.c \

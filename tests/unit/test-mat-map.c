@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "mat-csum.h"
 #include "mat-multiplier.h"
 #include "table-config.h"
 
@@ -58,21 +59,25 @@ static bool
 find(const struct mat_map *map, uint32_t zone, const struct mat_addr *key,
      bool mark, struct mat_map_hit *hit)
 {
-    uint64_t words[2];
+    uint32_t tag = zone << MAT_MAP_ZONE_SHIFT | MAT_MAP_VALID;
+    uint32_t mask = (map->is_zoned ? ~(uint32_t) MAT_MAP_FLAGS | MAT_MAP_VALID
+                     : MAT_MAP_VALID);
 
     if (map->is_v4) {
         uint32_t v4 = mat_addr_v4(key);
         struct mat_map4_bucket *home
             = mat_map_home4(map, mat_map_hash4(map, zone, v4));
 
-        return mat_map4_find_at(map, home, map->is_zoned, zone, v4, mark, hit);
+        return (mat_map4_find_in(home, tag, mask, v4, mark, hit)
+                || mat_map4_find(map, zone, v4, mark, hit));
     } else {
         struct mat_map6_bucket *home;
+        uint64_t words[2];
 
         memcpy(words, key->b, 16);
         home = mat_map_home6(map, mat_map_hash6(map, zone, words));
-        return mat_map6_find_at(map, home, map->is_zoned, zone, words, mark,
-                                hit);
+        return (mat_map6_find_in(home, tag, mask, words, mark, hit)
+                || mat_map6_find(map, zone, words, mark, hit));
     }
 }
 
@@ -84,6 +89,8 @@ assert_value(const struct mat_map *map, const struct mat_mapping *m,
         assert_int_equal(hit->value4, mat_addr_v4(&m->value));
     } else {
         assert_memory_equal(hit->value6, m->value.b, 16);
+        assert_int_equal(hit->delta6, mat_csum_fold(
+            mat_csum_add128(0, m->key.b, m->value.b)));
     }
     assert_int_equal(hit->aux, m->aux);
     assert_int_equal(mat_map_hit_zone(hit), m->zone);
