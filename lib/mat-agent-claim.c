@@ -68,6 +68,18 @@ set_live(struct mat_agent *a, struct mat_home *home, uint64_t host,
     home->live_moa = *moa;
 }
 
+/* It spoke here a moment ago, when nothing was known of it. */
+static void
+start_if_heard(struct mat_agent *a, struct mat_home *home,
+               struct mat_dock *dock)
+{
+    if (dock->heard_us && a->now_us - dock->heard_us < MAT_AGENT_HEARD_US
+        && mat_mac_equal(&dock->heard_mac, &home->guest->mac)
+        && mat_home_may_claim(home)) {
+        mat_home_step(a, home, MAT_LIFE_STARTS, dock, "heard");
+    }
+}
+
 /* 'home' has become live on another host. */
 static void
 live_elsewhere(struct mat_agent *a, struct mat_home *home)
@@ -82,17 +94,18 @@ live_elsewhere(struct mat_agent *a, struct mat_home *home)
         mat_home_step(a, home, MAT_LIFE_TAKEN, NULL, "claim");
         return;
     }
-    if (stay && stay->is_asked) {
-        stay->is_asked = false;
-        mat_heap_cancel(&a->heap, &stay->timer);
-    }
     mat_home_refresh(a, home);
+    if (stay && stay->is_asked) {
+        mat_agent_answered(a, home);
+        return;
+    }
     if (state == MAT_LIFE_ABSENT && a->is_ready && home->guest) {
         port = mat_learn_find_mac(a->learn, home->key.zone,
                                   &home->guest->mac);
         dock = port ? mat_dock_find(a, port) : NULL;
         if (dock && dock->is_given && dock->config.has_mac) {
             mat_home_step(a, home, MAT_LIFE_PREPARE, dock, "claim");
+            start_if_heard(a, home, dock);
         }
     }
 }

@@ -33,13 +33,16 @@ port_event(struct mat_agent *a, const struct mat_event *event)
     if (!port_name(event, name)) {
         return;
     }
-    dock = mat_dock_find(a, name);
+    /* The database may yet tell of it. */
+    dock = (event->type == MAT_EVENT_PORT_DETACHED ? mat_dock_find(a, name)
+            : mat_dock_get(a, name));
     if (!dock) {
-        return;                 /* Not ours, or not yet: a dump will show. */
+        return;
     }
     switch (event->type) {
     case MAT_EVENT_PORT_ATTACHED:
         mat_dock_set_odp(a, dock, event->odp_port);
+        dock->link_came = false;
         if (dock->link_tells) {
             mat_dock_set_dead(a, dock, true);
         }
@@ -47,13 +50,17 @@ port_event(struct mat_agent *a, const struct mat_event *event)
     case MAT_EVENT_PORT_DETACHED:
         if (dock->odp_port == event->odp_port) {
             mat_dock_set_odp(a, dock, MAT_TABLE_NO_PORT);
+            mat_dock_put(a, dock);
         }
         break;
     case MAT_EVENT_PORT_LIVE:
         mat_dock_set_odp(a, dock, event->odp_port);
+        dock->link_came = true;
         mat_dock_set_dead(a, dock, false);
         break;
     case MAT_EVENT_PORT_DEAD:
+        mat_dock_set_odp(a, dock, event->odp_port);
+        dock->link_came = false;
         mat_dock_set_dead(a, dock, true);
         break;
     default:

@@ -93,7 +93,7 @@ home_starts(struct mat_agent *a, struct mat_home *home,
 /* Nothing is known of 'home': asks peers, and prepares meanwhile. */
 static void
 ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
-          const char *trigger)
+          bool has_spoken, const char *trigger)
 {
     const struct mat_call call = {
         .kind = MAT_REC_ASK, .now_us = a->now_us, .zone = home->key.zone,
@@ -105,6 +105,7 @@ ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
         return;
     }
     home->stay->is_asked = true;
+    home->stay->has_spoken = has_spoken;
     home->stay->heard_us = a->now_us;
     mat_heap_set(&a->heap, &home->stay->timer, a->now_us + MAT_AGENT_ASK_US);
     mat_agent_count(a, MAT_AGENT_C_ASKED);
@@ -142,7 +143,7 @@ claim_hoa(struct mat_agent *a, struct mat_dock *dock,
         return NULL;
     }
     if (is_unknown(home) && mat_agent_has_gossip(a)) {
-        ask_first(a, home, dock, trigger);
+        ask_first(a, home, dock, true, trigger);
     }
     return home;
 }
@@ -162,6 +163,8 @@ mat_agent_spoke(struct mat_agent *a, struct mat_dock *dock,
         mat_agent_count(a, MAT_AGENT_C_VIOLATIONS);
         return;
     }
+    dock->heard_mac = said->mac;
+    dock->heard_us = said_us;
     if (said->has_hoa && (said->kind == MAT_LEARN_ANNOUNCE
                           || said->kind == MAT_LEARN_SPEAK)) {
         first = claim_hoa(a, dock, said, trigger);
@@ -178,6 +181,25 @@ mat_agent_spoke(struct mat_agent *a, struct mat_dock *dock,
         if (homes[--n] != first) {
             home_starts(a, homes[n], dock, said_us, trigger);
         }
+    }
+}
+
+/* If it is the guest that has spoken, it has moved here; else it is another's
+ * and stays so. */
+void
+mat_agent_answered(struct mat_agent *a, struct mat_home *home)
+{
+    struct mat_stay *stay = home->stay;
+    struct mat_dock *dock = stay->dock;
+
+    stay->is_asked = false;
+    mat_heap_cancel(&a->heap, &stay->timer);
+    if (!dock || !may_take(a, dock, &home->guest->mac)) {
+        mat_learn_forget(a->learn, a->now_us, home->key.zone,
+                         &home->key.addr);
+        mat_home_step(a, home, MAT_LIFE_FAILED, NULL, "another's");
+    } else if (stay->has_spoken && mat_home_may_claim(home)) {
+        mat_home_step(a, home, MAT_LIFE_STARTS, dock, "asked");
     }
 }
 
@@ -238,7 +260,7 @@ bound_by_config(struct mat_agent *a, const struct mat_learn_binding *b)
     }
     if (is_unknown(home)) {
         if (mat_agent_has_gossip(a)) {
-            ask_first(a, home, dock, "configured");
+            ask_first(a, home, dock, false, "configured");
         } else {
             mat_home_step(a, home, dock->is_dead ? MAT_LIFE_PREPARE
                           : MAT_LIFE_STARTS, dock, "configured");

@@ -179,14 +179,19 @@ mat_home_destroy(struct mat_agent *a, struct mat_home *home)
     free(home);
 }
 
+bool
+mat_home_is_unused(const struct mat_home *home)
+{
+    return (!home->stay && !home->slots && !home->n_preps && !home->live_host
+            && !home->is_frozen && !home->is_stopped && !home->is_waiting);
+}
+
 void
 mat_home_put(struct mat_agent *a, struct mat_home *home)
 {
-    if (!home->stay && !home->slots && !home->n_preps && !home->live_host
-        && !home->is_frozen && !home->is_stopped && !home->is_waiting) {
+    if (mat_home_is_unused(home)) {
         if (home->is_noted) {
-            mat_agent_no_problem(a, home_hash(a, home->key.zone,
-                                              &home->key.addr));
+            mat_agent_no_problem(a, mat_key_hash(&home->key));
         }
         mat_home_destroy(a, home);
     }

@@ -54,6 +54,8 @@ enum {
 #define MAT_AGENT_HARVEST_US (2 * MAT_AGENT_S)
 #define MAT_AGENT_ECHO_US (100 * MAT_AGENT_MS)  /* What a VMN said before it
                                                  * went may be heard after. */
+#define MAT_AGENT_HEARD_US (5 * MAT_AGENT_S)    /* What was said before it was
+                                                 * known what it means. */
 #define MAT_AGENT_NOTICE_US (50 * MAT_AGENT_MS) /* Between notices to one
                                                  * late sender. */
 #define MAT_AGENT_RESYNC_US (5 * MAT_AGENT_S)   /* Between repairs. */
@@ -77,11 +79,14 @@ struct mat_dock {
     bool is_uplink;
     bool link_tells;
     bool is_dead;               /* The switch says so. */
+    bool link_came;             /* ...or that it is live. */
     bool in_zone;               /* Counted in its zone. */
     bool is_put;                /* The switch should have its role. */
     bool seen;                  /* In the dump that comes in. */
     uint32_t odp_port;
     uint32_t n_refs;            /* Slots and stays. */
+    struct mat_mac heard_mac;   /* Who spoke last, and when. */
+    int64_t heard_us;
     struct mat_stay *stays;
 };
 
@@ -143,6 +148,8 @@ struct mat_stay {
     struct mat_addr moa;
     bool has_moa;               /* In the stock. */
     bool is_asked;              /* PREPARED: if nobody has it, it is here. */
+    bool has_spoken;            /* Asked since it spoke, not since it is
+                                 * configured. */
     bool is_claim_due;          /* LIVE: as soon as 'sequence' is acked. */
     bool is_claimed;            /* The engine has been told. */
     bool is_configured;
@@ -290,7 +297,9 @@ struct mat_home *mat_home_find(const struct mat_agent *, uint32_t zone,
                                const struct mat_addr *hoa);
 struct mat_home *mat_home_get(struct mat_agent *, uint32_t zone,
                               const struct mat_addr *hoa);
-/* Frees it if nothing is known of it any more. */
+/* Frees it if nothing is known of it any more.  Those that a step has made so
+ * are freed by their timer, so that no caller meets a home that is gone. */
+bool mat_home_is_unused(const struct mat_home *);
 void mat_home_put(struct mat_agent *, struct mat_home *);
 void mat_home_destroy(struct mat_agent *, struct mat_home *);
 struct mat_guest *mat_guest_find(const struct mat_agent *, uint32_t zone,
@@ -341,6 +350,8 @@ void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,
                      const struct mat_learn_said *, int64_t said_us,
                      const char *trigger);
+/* What was asked for is live elsewhere: 'home' has the MAC that it has there. */
+void mat_agent_answered(struct mat_agent *, struct mat_home *);
 void mat_agent_drain_learn(struct mat_agent *);
 void mat_agent_expect(struct mat_agent *, struct mat_dock *, uint32_t zone,
                       const struct mat_mac *);
@@ -348,6 +359,8 @@ void mat_agent_expect(struct mat_agent *, struct mat_dock *, uint32_t zone,
 /* mat-agent-port.c */
 struct mat_dock *mat_dock_find(const struct mat_agent *, const char *name);
 struct mat_dock *mat_dock_get(struct mat_agent *, const char *name);
+/* Frees it if it is neither there nor referred to. */
+void mat_dock_put(struct mat_agent *, struct mat_dock *);
 void mat_dock_ref(struct mat_dock *);
 void mat_dock_unref(struct mat_agent *, struct mat_dock *);
 void mat_dock_start(struct mat_agent *, struct mat_dock *);
@@ -359,6 +372,8 @@ void mat_dock_op(const struct mat_dock *, enum mat_update_op_type,
 void mat_agent_configure_zones(struct mat_agent *);
 struct mat_zone_here *mat_agent_zone(const struct mat_agent *, uint32_t);
 void mat_agent_drop_dock(struct mat_agent *, struct mat_dock *);
+/* The switch was restarted: port numbers mean nothing any more. */
+void mat_agent_forget_odp(struct mat_agent *);
 
 /* mat-agent-moa.c */
 void mat_agent_configure_moa(struct mat_agent *);

@@ -61,9 +61,8 @@ mat_dock_op(const struct mat_dock *dock, enum mat_update_op_type type,
     op->port.odp_port = MAT_TABLE_NO_PORT;
 }
 
-/* Frees it if it is neither there nor referred to. */
-static void
-put_dock(struct mat_agent *a, struct mat_dock *dock)
+void
+mat_dock_put(struct mat_agent *a, struct mat_dock *dock)
 {
     struct mat_op op;
 
@@ -71,12 +70,14 @@ put_dock(struct mat_agent *a, struct mat_dock *dock)
         return;
     }
     if (dock->is_put) {
+        dock->is_put = false;
         mat_dock_op(dock, MAT_OP_PORT_REMOVE, &op);
         mat_agent_emit(a, &op);
     }
-    mat_dock_set_odp(a, dock, MAT_TABLE_NO_PORT);
-    mat_index_remove(&a->docks, dock_hash(a, dock->name));
-    free(dock);
+    if (dock->odp_port == MAT_TABLE_NO_PORT) {
+        mat_index_remove(&a->docks, dock_hash(a, dock->name));
+        free(dock);
+    }
 }
 
 void
@@ -84,7 +85,7 @@ mat_dock_unref(struct mat_agent *a, struct mat_dock *dock)
 {
     MAT_ASSERT(dock->n_refs);
     dock->n_refs--;
-    put_dock(a, dock);
+    mat_dock_put(a, dock);
 }
 
 void
@@ -106,6 +107,29 @@ mat_dock_set_odp(struct mat_agent *a, struct mat_dock *dock, uint32_t odp)
         }
         mat_index_insert(&a->odp_docks, odp, dock);
     }
+}
+
+void
+mat_agent_forget_odp(struct mat_agent *a)
+{
+    struct mat_dock *dock, *unused;
+    size_t cursor;
+
+    mat_index_destroy(&a->odp_docks);
+    a->odp_docks = (struct mat_index) { .slots = NULL };
+    for (cursor = 0; (dock = mat_index_next(&a->docks, &cursor)); ) {
+        dock->odp_port = MAT_TABLE_NO_PORT;
+    }
+    do {
+        unused = NULL;
+        for (cursor = 0; !unused
+             && (dock = mat_index_next(&a->docks, &cursor)) != NULL; ) {
+            unused = !dock->is_given && !dock->n_refs ? dock : NULL;
+        }
+        if (unused) {
+            mat_dock_put(a, unused);
+        }
+    } while (unused);
 }
 
 static void
@@ -344,7 +368,7 @@ mat_agent_drop_dock(struct mat_agent *a, struct mat_dock *dock)
 
     dock->is_given = false;
     if (!a->is_ready) {
-        put_dock(a, dock);
+        mat_dock_put(a, dock);
         return;
     }
     mat_dock_ref(dock);
@@ -406,6 +430,9 @@ mat_agent_port(struct mat_agent *a, int64_t now_us, const char *name,
     dock->link_tells = link_tells;
     dock->is_uplink = false;
     dock->is_given = true;
+    if (!was_given && link_tells && dock->odp_port != MAT_TABLE_NO_PORT) {
+        dock->is_dead = !dock->link_came;       /* It was attached before. */
+    }
     if (a->is_ready) {
         mat_dock_start(a, dock);
     }

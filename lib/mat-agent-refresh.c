@@ -304,6 +304,9 @@ sweep(struct mat_agent *a, struct mat_home *home, const struct wants *wants)
             next_us = slot->until_us;
         }
     }
+    if (mat_home_is_unused(home)) {
+        next_us = a->now_us;
+    }
     if (next_us == MAT_TIMER_NEVER) {
         mat_heap_cancel(&a->heap, &home->timer);
     } else {

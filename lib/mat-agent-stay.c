@@ -236,6 +236,9 @@ mat_stay_claim(struct mat_agent *a, struct mat_stay *stay)
                  : result == MAT_GOSSIP_LIMIT ? "there are too many VMNs here"
                  : "the certificate of this host does not permit it");
         mat_agent_log(a, MAT_AGENT_ALARM, "%s", text);
+        if (m) {
+            mat_migration_end(a, m, MAT_MIGRATION_LOST);
+        }
     }
 }
 
@@ -470,7 +473,6 @@ enter_absent(struct mat_agent *a, struct mat_home *home, enum mat_life from)
     mat_agent_call(a, MAT_REC_RELEASE, &home->key, NULL, NULL, false);
     mat_stay_destroy(a, stay);
     mat_home_refresh(a, home);
-    mat_home_put(a, home);
 }
 
 /* The migration that this step begins or goes on with. */

@@ -95,6 +95,9 @@ mat_agent_switch_connected(struct mat_agent *a, int64_t now_us,
         mat_agent_log(a, MAT_AGENT_INFO,
                       "the switch was restarted: all is put back");
     }
+    if (a->instance != instance) {
+        mat_agent_forget_odp(a);
+    }
     a->instance = instance;
     a->is_connected = true;
     a->is_synced = a->is_dumping = a->asked_ports = false;

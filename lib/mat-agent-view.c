@@ -113,8 +113,11 @@ bool
 mat_agent_next_port(const struct mat_agent *a, size_t *cursor,
                     struct mat_agent_port_view *v)
 {
-    const struct mat_dock *dock = mat_index_next(&a->docks, cursor);
+    const struct mat_dock *dock;
 
+    do {
+        dock = mat_index_next(&a->docks, cursor);
+    } while (dock && !dock->is_given && !dock->n_refs);
     if (!dock) {
         return false;
     }

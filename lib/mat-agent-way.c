@@ -8,7 +8,10 @@
  * its own way. */
 #include "mat-agent-impl.h"
 
-enum { HASH_BASIN = 5, HASH_WAY };
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { HASH_BASIN = 5, HASH_WAY, HASH_OVERLAP = 11 };
 
 static uint64_t
 prefix_hash(const struct mat_agent *a, uint32_t kind,
@@ -324,6 +327,41 @@ leave_way(struct mat_agent *a, struct mat_basin *basin)
     }
 }
 
+/* Two hosts must not give the same addresses to their VMNs.  'host' has the
+ * pool, or nobody any more if that is 0. */
+static void
+look_for_overlap(struct mat_agent *a, const struct mat_addr *prefix,
+                 uint8_t plen, uint64_t host)
+{
+    const struct mat_moa_prefix theirs = { *prefix, plen };
+    uint64_t key = prefix_hash(a, HASH_OVERLAP, prefix, plen, 0);
+    char text[MAT_AGENT_TEXT_SIZE], pool[MAT_PREFIX_STRLEN];
+
+    if (!host || !mat_moa_overlaps(a->moa, &theirs)) {
+        mat_agent_no_problem(a, key);
+        return;
+    }
+    snprintf(text, sizeof text, "pool %s of host %016" PRIx64 " overlaps one "
+             "of this host: give each host its own addresses in mat-pool%c",
+             mat_prefix_format(prefix, plen, pool), host,
+             mat_addr_is_v4(prefix) ? '4' : '6');
+    mat_agent_problem(a, key, text);
+    mat_agent_log(a, MAT_AGENT_WARN, "%s", text);
+}
+
+static void
+look_for_overlaps(struct mat_agent *a)
+{
+    struct mat_basin *basin;
+    size_t cursor = 0;
+
+    while ((basin = mat_index_next(&a->basins, &cursor)) != NULL) {
+        if (!basin->is_own) {
+            look_for_overlap(a, &basin->prefix, basin->plen, basin->host);
+        }
+    }
+}
+
 void
 mat_basin_put(struct mat_agent *a, const struct mat_addr *prefix,
               uint8_t plen, bool is_own, uint64_t host)
@@ -331,6 +369,9 @@ mat_basin_put(struct mat_agent *a, const struct mat_addr *prefix,
     struct mat_basin *basin = mat_basin_find(a, prefix, plen);
     struct mat_op op;
 
+    if (!is_own) {
+        look_for_overlap(a, prefix, plen, host);
+    }
     if (basin && ((basin->is_own && !is_own)
                   || (basin->is_own == is_own && basin->host == host))) {
         return;                 /* Known, or this host's own. */
@@ -359,6 +400,9 @@ mat_basin_put(struct mat_agent *a, const struct mat_addr *prefix,
     }
     mat_basin_op(basin, MAT_OP_POOL_PUT, &op);
     mat_agent_emit(a, &op);
+    if (is_own) {
+        look_for_overlaps(a);
+    }
 }
 
 void
@@ -377,4 +421,9 @@ mat_basin_remove(struct mat_agent *a, const struct mat_addr *prefix,
     mat_index_remove(&a->basins,
                      prefix_hash(a, HASH_BASIN, prefix, plen, 0));
     free(basin);
+    if (is_own) {
+        look_for_overlaps(a);
+    } else {
+        look_for_overlap(a, prefix, plen, 0);
+    }
 }

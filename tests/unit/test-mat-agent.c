@@ -152,6 +152,64 @@ test_a_move_without_preparation(void **state)
     end(f);
 }
 
+/* The first guest of a zone on a host comes before what is known of it. */
+static void
+test_a_move_to_a_host_without_the_zone(void **state)
+{
+    static const enum mat_event_type said[] = {
+        MAT_EVENT_RARP, MAT_EVENT_GARP
+    };
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        struct fleet *f = given_fleet(2);
+
+        fleet_boot(f, 0, "vm5", 5, VM);
+        fleet_plug(f, 1, "vm5b", 5, NULL);
+        fleet_say(f, 1, "vm5b", said[i], 5, i ? VM : NULL);
+        fleet_run(f, SIM_S);
+        fleet_expect_at(f, 1, "vm5b", VM);
+        end(f);
+    }
+}
+
+/* A vhost port: its link tells that the guest runs. */
+static void
+test_a_move_by_link(void **state)
+{
+    const struct mat_agent_port_config config = {
+        .enabled = true, .zone = FLEET_ZONE, .has_mac = true,
+        .mac = fleet_mac(5)
+    };
+    const struct mat_mac mac = { { 2 } };
+
+    (void) state;
+    for (int order = 0; order < 2; order++) {
+        struct fleet *f = given_guest_on_first_of(2);
+        struct mat_addr moa;
+        struct mat_entry e;
+
+        mat_table_port_attached(f->hosts[1].table, "vhost", 50, &mac, 1500);
+        if (order) {
+            fleet_port_event(f, 1, "vhost", MAT_EVENT_PORT_ATTACHED);
+        }
+        mat_agent_port(f->hosts[1].agent, f->now_us, "vhost", &config, 0,
+                       true);
+        if (!order) {
+            fleet_port_event(f, 1, "vhost", MAT_EVENT_PORT_ATTACHED);
+        }
+        fleet_run(f, SIM_MS);
+        assert_int_equal(fleet_state(f, 1, VM), MAT_LIFE_PREPARED);
+        moa = fleet_moa(f, 1, VM);
+        assert_true(fleet_by_moa(f, 1, &moa, &e));
+        assert_true(e.hold);
+        fleet_port_event(f, 1, "vhost", MAT_EVENT_PORT_LIVE);
+        fleet_run(f, SIM_MS);
+        fleet_expect_at(f, 1, "vhost", VM);
+        end(f);
+    }
+}
+
 static void
 test_a_hint_loses_nothing(void **state)
 {
@@ -378,6 +436,8 @@ main(void)
         cmocka_unit_test(test_a_host_alone_serves_its_own),
         cmocka_unit_test(test_a_move_by_rarp),
         cmocka_unit_test(test_a_move_without_preparation),
+        cmocka_unit_test(test_a_move_to_a_host_without_the_zone),
+        cmocka_unit_test(test_a_move_by_link),
         cmocka_unit_test(test_a_hint_loses_nothing),
         cmocka_unit_test(test_a_cancelled_migration),
         cmocka_unit_test(test_a_stopped_guest_that_goes_nowhere),
