@@ -226,7 +226,8 @@ receive(struct connection *c)
         }
         c->n_request += n;
         c->request[c->n_request] = '\0';
-        if (strstr(c->request, "\r\n\r\n") || strstr(c->request, "\n\n")) {
+        if (memmem(c->request, c->n_request, "\r\n\r\n", 4)
+            || memmem(c->request, c->n_request, "\n\n", 2)) {
             handle_request(c);
             return true;
         } else if (c->n_request == MATD_METRICS_REQUEST_MAX) {

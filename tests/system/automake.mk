@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	tests/system/run-agent \
 	tests/system/switch.py \
 	tests/system/test_agent.py \
+	tests/system/test_agent_matctl.py \
 	tests/system/test_agent_moves.py \
 	tests/system/test_agent_robust.py \
 	tests/system/test_agent_safety.py \
