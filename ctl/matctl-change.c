@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "matd-keys.h"
 #include "openvswitch/json.h"
 #include "util.h"
 
@@ -57,4 +58,23 @@ matctl_hint(struct matctl *ctl, int argc, char *argv[])
     status = matctl_ask(ctl, &reply, "mat/hint", words[0], words[1], words[2],
                         words[3], words[4], words[5], NULL);
     return finish(ctl, status, reply);
+}
+
+/* Sends the file as it is: matd may not be able to read the operator's
+ * files. */
+enum matctl_status
+matctl_revoke(struct matctl *ctl, int argc OVS_UNUSED, char *argv[])
+{
+    uint8_t data[MATD_ARMOUR_DATA_MAX];
+    enum matd_armour kind = MATD_ARMOUR_REVOCATION;
+    char error[MATD_ERROR_MAX], text[MATD_ARMOUR_TEXT_MAX];
+    struct json *reply;
+    size_t n;
+
+    if (!matd_armour_read(argv[1], &kind, data, &n, error)) {
+        return matctl_error("%s", error);
+    }
+    matd_armour_encode(kind, NULL, data, n, text);
+    return finish(ctl, matctl_ask(ctl, &reply, "mat/revoke", text, NULL),
+                  reply);
 }

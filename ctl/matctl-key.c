@@ -491,8 +491,8 @@ revoke(struct matctl_key *k)
     }
     fprintf(k->out_file, "%s/%s: ends the certificates of %s (0x%016" PRIx64
             ") up to serial %" PRIu32 ".\nNothing has happened yet; on any "
-            "host of the cluster:\n  matctl revoke %s\n", k->cluster, name,
-            k->args[0], host, serial, name);
+            "host of the cluster:\n  matctl revoke %s/%s\n", k->cluster, name,
+            k->args[0], host, serial, k->cluster, name);
     return 0;
 }
 

@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 _matctl_commands="status vms peers lookup mappings migrations pools config
-check path trace freeze unfreeze hint migrate key metrics bugreport
+check path trace freeze unfreeze hint migrate key revoke metrics bugreport
 deactivate activate"
 _matctl_options="--json --zone= --input= --target= --switch= --db= --keys=
 --timeout= --help --version"
@@ -100,6 +100,9 @@ _matctl_arguments()
             ;;
         key)
             _matctl_key
+            ;;
+        revoke)
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             ;;
     esac
 }

@@ -51,6 +51,8 @@ static const struct command commands[] = {
     { "migrate", "VM HOST qmp=SOCKET [WORD]...", "move a VM of QEMU to "
       "another host while it runs", matctl_migrate, 3, 10 },
     { "key", "COMMAND ...", "make keys and certificates", NULL, 0, 0 },
+    { "revoke", "FILE", "end a host's certificates: FILE is of \"key revoke\"",
+      matctl_revoke, 1, 1 },
     { "metrics", "", "all numbers, as Prometheus reads them", matctl_metrics,
       0, 0 },
     { "bugreport", "[--output=FILE]", "collect what is needed to find a bug",

@@ -89,8 +89,7 @@ typedef enum matctl_status matctl_command(struct matctl *, int argc,
 matctl_command matctl_status, matctl_vms, matctl_peers, matctl_lookup,
     matctl_mappings, matctl_pools, matctl_config, matctl_migrations,
     matctl_metrics, matctl_migrate, matctl_hint, matctl_change, matctl_path,
-    matctl_trace,
-    matctl_check, matctl_bugreport;
+    matctl_trace, matctl_revoke, matctl_check, matctl_bugreport;
 
 /* For check and bugreport: rows of a table of Open vSwitch's database as
  * [{column: value, ...}, ...] of OVSDB's JSON, or null with '*error' filled

@@ -172,6 +172,23 @@ unixctl_activate(struct unixctl_conn *conn, int argc OVS_UNUSED,
                "\"matctl activate\" or a restart of matd");
 }
 
+/* mat/revoke: a file of "matctl key revoke", as it is. */
+static void
+unixctl_revoke(struct unixctl_conn *conn, int argc OVS_UNUSED,
+               const char *argv[], void *ctl_)
+{
+    const struct matd_ctl *ctl = ctl_;
+    char error[MATD_GOSSIP_ERROR_MAX] = "gossip does not run";
+
+    if (ctl->gossip
+        && matd_gossip_revoke(ctl->gossip, time_usec(), argv[1],
+                              strlen(argv[1]), error)) {
+        reply_text(conn, "taken over; it spreads to all hosts");
+    } else {
+        reply_error(conn, "revocation: %s", error);
+    }
+}
+
 /* mat/path. */
 
 /* A host by its id, its name when it was certified, or its address. */
@@ -358,6 +375,7 @@ matd_ctl_change_init(struct matd_ctl *ctl)
     unixctl_command_register("mat/deactivate", "", 0, 0, unixctl_activate,
                              ctl);
     unixctl_command_register("mat/activate", "", 0, 0, unixctl_activate, ctl);
+    unixctl_command_register("mat/revoke", "TEXT", 1, 1, unixctl_revoke, ctl);
     unixctl_command_register("mat/path", "HOST", 1, 1, unixctl_path, ctl);
     unixctl_command_register("mat/recording", "[OFFSET]", 0, 1,
                              unixctl_recording, ctl);

@@ -248,6 +248,19 @@ take_stop(struct matd_qmp_vm *vm)
     ask(vm);
 }
 
+/* QEMU also ends when its VM has gone, or could not come. */
+static void
+take_shutdown(struct matd_qmp_vm *vm)
+{
+    if (vm->last == MATD_QMP_STOPPED) {
+        give_hint(vm, MATD_QMP_MOVED);
+    } else if (vm->is_incoming) {
+        give_hint(vm, MATD_QMP_FAILED);
+    } else if (vm->last != MATD_QMP_MOVED) {
+        give_hint(vm, MATD_QMP_SHUTDOWN);
+    }
+}
+
 static void
 take_event(struct matd_qmp_vm *vm, const char *event,
            const struct json *data)
@@ -262,7 +275,7 @@ take_event(struct matd_qmp_vm *vm, const char *event,
     } else if (is(event, "RESET")) {
         give_hint(vm, MATD_QMP_RESET);
     } else if (is(event, "SHUTDOWN")) {
-        give_hint(vm, MATD_QMP_SHUTDOWN);
+        take_shutdown(vm);
     }
 }
 

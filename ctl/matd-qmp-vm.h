@@ -17,6 +17,9 @@
  *     MIGRATION failed or cancelled                   it stays here: FAILED
  *     inmigrate                                       it comes: INCOMING
  *     running, after any of these                     it runs here: RUNNING
+ *     SHUTDOWN                                        it has ended: SHUTDOWN
+ *       of a VM that was STOPPED or has MOVED         QEMU's end only: MOVED
+ *       of one that was INCOMING                      it did not come: FAILED
  *
  * A pause during a migration is a pause, and becomes STOPPED when the
  * migration gets to its last phase.  A saved VM (virsh save) is a pause and

@@ -153,6 +153,32 @@ def test_hint(folder):
     fake.close()
 
 
+def test_revoke(folder):
+    """Keys made, a certificate revoked, and what matd is sent."""
+    cluster = f"{folder}/cluster"
+    for words in (
+            ("new-cluster", cluster),
+            ("issue", f"--cluster={cluster}", "--host=hv1", "--hoas=::/0",
+             "--pools=::/0"),
+            ("revoke", f"--cluster={cluster}", "hv1")):
+        run = matctl(folder, "key", *words)
+        check(f"key {words[0]}", run.returncode == 0, run)
+    file = run.stdout.split(":")[0]
+    fake = Fake(f"{folder}/matd.ctl",
+                lambda *_: (json.dumps({"text": "taken over"}), None))
+    run = matctl(folder, "revoke", f"{cluster}/hv1/host.cert")
+    check("only a revocation is sent", run.returncode == 1
+          and "is a host-certificate, not a revocation" in run.stderr
+          and not fake.asked, run)
+    run = matctl(folder, "revoke", file)
+    with open(file, encoding="ascii") as revocation:
+        data = [line for line in revocation if not line.startswith("#")]
+    check("a revocation is sent as armour", run.stdout == "taken over\n"
+          and fake.asked == [("mat/revoke", ["".join(data)])],
+          (run, fake.asked))
+    fake.close()
+
+
 def test_follow(folder):
     moves = [{"id": 1, "kind": "in", "outcome": "running", "trigger": "port",
               "hoa": "10.0.0.1", "seen_at": "x", "phases_us": {}}]
@@ -187,7 +213,7 @@ def main():
         return 0
     with tempfile.TemporaryDirectory() as folder:
         for test in (test_pages, test_refusal, test_garbage, test_silence,
-                     test_hint, test_follow):
+                     test_hint, test_revoke, test_follow):
             test(folder)
     print(f"1..{len(results)}")
     return 0 if all(results) else 1

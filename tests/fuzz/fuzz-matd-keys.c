@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text as a file of keys.  After a first byte of 1, the rest as what is in such
- * a file: it must survive armour, and be read without harm. */
+/* Text as a file of keys.  After a first byte of 1, the rest as what is in
+ * such a file: it must survive armour, and be read without harm. */
 #include <stdlib.h>
 
 #include "matd-keys.h"

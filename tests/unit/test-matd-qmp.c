@@ -159,6 +159,17 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       EVENT("RESUME") MIGRATION("completed") MIGRATION("setup")
       MIGRATION("active") EVENT("STOP") MIGRATION("device")
       MIGRATION("completed"), "incoming running stopped moved" },
+    { "QEMU ends after a migration",
+      GREETING NO_MIGRATE STATUS("running")
+      MIGRATION("active") EVENT("STOP") MIGRATION("device")
+      MIGRATION("completed") EVENT("SHUTDOWN"), "running stopped moved" },
+    { "QEMU ends after a migration without events",
+      GREETING NO_MIGRATE STATUS("running") EVENT("STOP")
+      MIGRATE("active") STATUS("finish-migrate") EVENT("SHUTDOWN"),
+      "running stopped moved" },
+    { "destination that ends before the VM came",
+      GREETING NO_MIGRATE STATUS("inmigrate") MIGRATION("active")
+      EVENT("SHUTDOWN"), "incoming failed" },
     { "reset, shutdown",
       GREETING NO_MIGRATE STATUS("running") EVENT("RESET")
       EVENT("RESET") EVENT("SHUTDOWN") EVENT("STOP"),
