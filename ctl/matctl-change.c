@@ -68,6 +68,7 @@ matctl_revoke(struct matctl *ctl, int argc OVS_UNUSED, char *argv[])
     uint8_t data[MATD_ARMOUR_DATA_MAX];
     enum matd_armour kind = MATD_ARMOUR_REVOCATION;
     char error[MATD_ERROR_MAX], text[MATD_ARMOUR_TEXT_MAX];
+    enum matctl_status status;
     struct json *reply;
     size_t n;
 
@@ -75,6 +76,6 @@ matctl_revoke(struct matctl *ctl, int argc OVS_UNUSED, char *argv[])
         return matctl_error("%s", error);
     }
     matd_armour_encode(kind, NULL, data, n, text);
-    return finish(ctl, matctl_ask(ctl, &reply, "mat/revoke", text, NULL),
-                  reply);
+    status = matctl_ask(ctl, &reply, "mat/revoke", text, NULL);
+    return finish(ctl, status, reply);
 }
