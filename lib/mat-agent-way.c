@@ -336,6 +336,7 @@ look_for_overlap(struct mat_agent *a, const struct mat_addr *prefix,
     const struct mat_moa_prefix theirs = { *prefix, plen };
     uint64_t key = prefix_hash(a, HASH_OVERLAP, prefix, plen, 0);
     char text[MAT_AGENT_TEXT_SIZE], pool[MAT_PREFIX_STRLEN];
+    size_t n_problems = a->n_problems;
 
     if (!host || !mat_moa_overlaps(a->moa, &theirs)) {
         mat_agent_no_problem(a, key);
@@ -346,7 +347,9 @@ look_for_overlap(struct mat_agent *a, const struct mat_addr *prefix,
              mat_prefix_format(prefix, plen, pool), host,
              mat_addr_is_v4(prefix) ? '4' : '6');
     mat_agent_problem(a, key, text);
-    mat_agent_log(a, MAT_AGENT_WARN, "%s", text);
+    if (a->n_problems > n_problems) {
+        mat_agent_log(a, MAT_AGENT_WARN, "%s", text);
+    }
 }
 
 static void
@@ -415,6 +418,9 @@ mat_basin_remove(struct mat_agent *a, const struct mat_addr *prefix,
     if (!basin || basin->is_own != is_own || basin->host != host) {
         return;
     }
+    if (!is_own) {
+        look_for_overlap(a, prefix, plen, 0);
+    }
     mat_basin_op(basin, MAT_OP_POOL_REMOVE, &op);
     mat_agent_emit(a, &op);
     leave_way(a, basin);
@@ -423,7 +429,5 @@ mat_basin_remove(struct mat_agent *a, const struct mat_addr *prefix,
     free(basin);
     if (is_own) {
         look_for_overlaps(a);
-    } else {
-        look_for_overlap(a, prefix, plen, 0);
     }
 }

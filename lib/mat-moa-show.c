@@ -179,6 +179,19 @@ mat_moa_next_prefix(const struct mat_moa *m, struct mat_moa_walk *walk,
     return true;
 }
 
+bool
+mat_moa_overlaps(const struct mat_moa *m, const struct mat_moa_prefix *prefix)
+{
+    struct mat_addr masked = mat_addr_mask(&prefix->addr, prefix->plen);
+    unsigned int host_bits = mat_addr_bits(&masked) - prefix->plen;
+    mat_number first = mat_number_from_addr(&masked);
+    mat_number last = first + (host_bits ? MAT_NUMBER_MAX >> (128 - host_bits)
+                               : 0);
+    size_t i = mat_moa_ranges_seek(&m->ranges, first);
+
+    return i < m->ranges.n && m->ranges.ranges[i].first <= last;
+}
+
 /* Stocks. */
 
 static uint64_t

@@ -337,6 +337,9 @@ struct mat_moa_walk {           /* Begins as zeros. */
 bool mat_moa_next_prefix(const struct mat_moa *, struct mat_moa_walk *,
                          struct mat_moa_prefix *);
 
+/* Whether a prefix, another host's, has an address that is in a range. */
+bool mat_moa_overlaps(const struct mat_moa *, const struct mat_moa_prefix *);
+
 /* Numbers of one stock: the MoAs of one family by one uplink, those that are
  * routed apart. */
 struct mat_moa_stock {

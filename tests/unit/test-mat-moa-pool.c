@@ -450,6 +450,37 @@ test_prefixes(void **state)
     }
 }
 
+/* What a peer has must be apart from it. */
+static void
+test_overlaps(void **state)
+{
+    static const struct {
+        const char *prefix;
+        bool overlaps;
+    } cases[] = {
+        { "10.0.0.64/26", true }, { "10.0.0.0/8", true },
+        { "0.0.0.0/0", true }, { "10.0.0.77/32", true },
+        { "10.0.0.0/26", false }, { "10.0.0.128/25", false },
+        { "2001:db8::1:0/112", true }, { "2001:db8::1:7/128", true },
+        { "2001:db8::2:0/112", false }, { "::/0", true },
+    };
+    struct mat_moa_config *config = malloc(sizeof *config);
+    struct mat_moa *m;
+
+    (void) state;
+    mat_moa_config_default(config);
+    set_pools(config, "10.0.0.64/26", "2001:db8::1:0/112");
+    add_uplink(config, "eth0", ETH0);
+    m = mat_moa_create(config, 1, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct mat_moa_prefix p = prefix(cases[i].prefix);
+
+        assert_int_equal(mat_moa_overlaps(m, &p), cases[i].overlaps);
+    }
+    mat_moa_destroy(m);
+    free(config);
+}
+
 int
 main(void)
 {
@@ -459,7 +490,8 @@ main(void)
         cmocka_unit_test(test_links),
         cmocka_unit_test(test_too_many_ranges),
         cmocka_unit_test(test_ranges_against_reading),
-        cmocka_unit_test(test_prefixes)
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_overlaps)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

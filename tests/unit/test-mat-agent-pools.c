@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Pools of the hosts of a cluster, side by side. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fleet.h"
+
+static bool
+has_problem(struct fleet *f, int host, const char *what)
+{
+    char text[MAT_AGENT_TEXT_SIZE];
+    size_t cursor = 0;
+
+    while (mat_agent_next_problem(f->hosts[host].agent, &cursor, text)) {
+        if (strstr(text, what)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+set_pool(struct fleet *f, int host, const char *pool)
+{
+    struct mat_agent_config *config = malloc(sizeof *config);
+    char error[MAT_MOA_TEXT_MAX];
+
+    fleet_config(f, host, config);
+    assert_true(mat_moa_parse(pool, false, &config->pools[0], error));
+    mat_agent_configure(f->hosts[host].agent, f->now_us, config);
+    free(config);
+    fleet_run(f, 5 * SIM_S);
+}
+
+/* The commonest mistake: the settings of one host copied to the next. */
+static void
+test_overlap_is_a_problem(void **state)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+
+    (void) state;
+    fleet_init(f, 2);
+    fleet_run(f, 5 * SIM_S);
+    assert_false(has_problem(f, 0, "overlaps"));
+    assert_false(has_problem(f, 1, "overlaps"));
+
+    set_pool(f, 1, "172.16.1.96/27%eth0");
+    assert_true(has_problem(f, 0, "pool 172.16.1.96/27 of host "
+                            "0000000000000002 overlaps one of this host: give "
+                            "each host its own addresses in mat-pool4"));
+    assert_true(has_problem(f, 1, "pool 172.16.1.64/26 of host "
+                            "0000000000000001 overlaps"));
+    set_pool(f, 1, "172.16.2.64/26");
+    assert_false(has_problem(f, 0, "overlaps"));
+    assert_false(has_problem(f, 1, "overlaps"));
+
+    /* The very same pool: at least one is told. */
+    set_pool(f, 1, "172.16.1.64/26%eth0");
+    assert_true(has_problem(f, 0, "overlaps")
+                || has_problem(f, 1, "overlaps"));
+    fleet_destroy(f);
+    free(f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overlap_is_a_problem)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
