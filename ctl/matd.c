@@ -42,6 +42,14 @@ exit_command(struct unixctl_conn *conn, int argc OVS_UNUSED,
     unixctl_command_reply(conn, NULL);
 }
 
+/* SIGTERM and its like end it as "exit" does. */
+static void
+end(void *core)
+{
+    matd_notify_stopping();
+    matd_core_destroy(core);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -70,6 +78,7 @@ main(int argc, char *argv[])
     if (!core) {
         exit(EXIT_FAILURE);
     }
+    fatal_signal_add_hook(end, NULL, core, false);
     daemonize_complete();
     VLOG_INFO("matd "MAT_VERSION" begins");
 
@@ -90,8 +99,7 @@ main(int argc, char *argv[])
         }
         poll_block();
     }
-    matd_notify_stopping();
-    matd_core_destroy(core);
+    end(core);
     unixctl_server_destroy(unixctl);
     service_stop();
     return 0;
