@@ -17,6 +17,9 @@ enum {
     BIND_RETRY_US = 1000000,
     WALL_US = 10 * 1000000,     /* Between looks at the wall clock: it only
                                  * ends certificates. */
+    TURN_US = 500,              /* For datagrams that wait.  Each may cost a
+                                 * check of signatures; the host's own events
+                                 * get their turn between. */
     BLOCKED_US = 1000,          /* A full device is not seen by poll(). */
     ERROR_LOG_US = 60 * 1000000
 };
@@ -40,7 +43,9 @@ struct matd_gossip {
     struct mat_cert cert;
     uint8_t cluster_key[MAT_PUBLIC_KEY_SIZE];
     int64_t wall_at_us;
+    int64_t warned_days;        /* Before the certificate's end, last. */
     int64_t now_us;             /* Of the run under way. */
+    int64_t turn_ends_us;       /* Of the monotonic clock. */
 };
 
 static void log_line(struct matd_gossip *, bool is_error, const char *, ...)
@@ -245,7 +250,8 @@ matd_gossip_start(struct matd_gossip *g, int64_t now_us,
     g->cert = keys->cert;
     memcpy(g->cluster_key, keys->cluster_key, sizeof g->cluster_key);
     memcpy(g->join_keys, keys->join_keys, sizeof g->join_keys);
-    g->wall_at_us = now_us + WALL_US;
+    g->wall_at_us = now_us;
+    g->warned_days = INT64_MAX;
     log_line(g, false, "gossip: host 0x%016" PRIx64 " of cluster %04x "
              "starts, generation %" PRIu32 ", certificate %" PRIu32,
              g->cert.host, keys->label, generation, g->cert.serial);
@@ -297,6 +303,7 @@ matd_gossip_set_keys(struct matd_gossip *g, int64_t now_us,
             return false;
         }
         g->cert = keys->cert;
+        g->warned_days = INT64_MAX;
         log_line(g, false, "gossip: certificate %" PRIu32 " is in force",
                  keys->cert.serial);
     }
@@ -355,7 +362,16 @@ matd_gossip_recorder(struct matd_gossip *g)
 
 /* Running. */
 
-static void
+static int64_t
+monotonic_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t) t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static bool
 take_datagram(void *g_, const struct mat_endpoint *from, uint8_t *data,
               size_t size)
 {
@@ -375,6 +391,30 @@ take_datagram(void *g_, const struct mat_endpoint *from, uint8_t *data,
     } else if (g->engine) {
         call(g, &c);
     }
+    return monotonic_us() < g->turn_ends_us;
+}
+
+/* Says it a month, a week and a day before, and when it has ended. */
+static void
+warn_of_end(struct matd_gossip *g, int64_t wall_s)
+{
+    static const int64_t steps[] = { 0, 1, 7, 30 };
+    int64_t left_s = g->cert.not_after_s - wall_s;
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (left_s > steps[i] * 86400) {
+            continue;
+        } else if (g->warned_days > steps[i]) {
+            g->warned_days = steps[i];
+            log_line(g, true, "gossip: the certificate %s; \"matctl key "
+                     "issue\" makes a new one for the same key",
+                     !steps[i] ? "has ended, and peers refuse this host"
+                     : steps[i] == 1 ? "ends within a day"
+                     : steps[i] == 7 ? "ends within a week"
+                     : "ends within a month");
+        }
+        return;
+    }
 }
 
 static void
@@ -388,6 +428,7 @@ take_time(struct matd_gossip *g, int64_t now_us)
     if (now_us >= g->wall_at_us) {
         g->wall_at_us = now_us + WALL_US;
         call(g, &wall);
+        warn_of_end(g, wall.wall_s);
     }
     if (now_us >= mat_gossip_deadline_us(g->engine)) {
         call(g, &tick);
@@ -401,6 +442,7 @@ matd_gossip_run(struct matd_gossip *g, int64_t now_us)
     if (g->bind_error[0] && now_us >= g->bind_at_us) {
         try_bind(g, now_us);
     }
+    g->turn_ends_us = monotonic_us() + TURN_US;
     matd_udp_receive(g->udp, take_datagram, g);
     if (g->engine) {
         take_time(g, now_us);
@@ -488,6 +530,9 @@ matd_gossip_deadline_us(const struct matd_gossip *g)
 
     if (g->bind_error[0] && g->bind_at_us < at) {
         at = g->bind_at_us;
+    }
+    if (matd_udp_has_received(g->udp)) {
+        at = g->now_us;
     }
     if (matd_udp_has_queued(g->udp) && g->now_us + BLOCKED_US < at) {
         at = g->now_us + BLOCKED_US;

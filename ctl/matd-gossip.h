@@ -14,12 +14,12 @@
  * is urgent, matd_gossip_flush().
  *
  * The socket is of IPv6 and takes IPv4 too, if it is bound to an unspecified
- * address; it never blocks.  All that waits in it, up to a bound, is fed
- * to the engine before draining.  Moves and acknowledgements are sent before
- * anything else; what the kernel cannot take now waits in two bounded queues,
- * the urgent first.  What an error loses is counted; the engine sends again.
- * If the address is not there (yet), the bind is tried again once a second
- * and the engine goes on.
+ * address; it never blocks.  What waits in it is fed to the engine together
+ * before draining, for half a millisecond at most, then others get a turn.
+ * Moves and acknowledgements are sent before anything else; what the kernel
+ * cannot take now waits in two bounded queues, the urgent first.  What an
+ * error loses is counted; the engine sends again.  If the address is not there
+ * (yet), the bind is tried again once a second and the engine goes on.
  *
  * A datagram whose first byte is MAT_PATH_MAGIC is not of the engine and goes
  * to the 'path' callback (see matd-path.h).

@@ -42,6 +42,14 @@ union control {
                   + CMSG_SPACE(sizeof(uint32_t))];
 };
 
+/* What a system call for many datagrams wants. */
+struct batch {
+    struct mmsghdr messages[MATD_UDP_BATCH];
+    struct iovec vectors[MATD_UDP_BATCH];
+    union address addresses[MATD_UDP_BATCH];
+    union control controls[MATD_UDP_BATCH];
+};
+
 struct matd_udp {
     int fd;
     bool is_v6;                 /* Family of the socket. */
@@ -54,12 +62,9 @@ struct matd_udp {
     int error;
     struct mat_endpoint error_to;
 
-    /* Scratch space of a batch. */
-    struct mmsghdr messages[MATD_UDP_BATCH];
-    struct iovec vectors[MATD_UDP_BATCH];
-    union address addresses[MATD_UDP_BATCH];
-    union control controls[MATD_UDP_BATCH];
-    uint8_t data[MATD_UDP_BATCH][MATD_UDP_DATAGRAM_MAX];
+    struct batch rx, tx;
+    int rx_next, rx_n;          /* Of 'rx', what is not taken yet. */
+    uint8_t data[MATD_UDP_BATCH][MATD_UDP_DATAGRAM_MAX];        /* Of 'rx'. */
 };
 
 struct matd_udp *
@@ -253,16 +258,16 @@ matd_udp_fd(const struct matd_udp *u)
 static void
 prepare_receive(struct matd_udp *u)
 {
+    struct batch *b = &u->rx;
+
     for (int i = 0; i < MATD_UDP_BATCH; i++) {
-        u->vectors[i] = (struct iovec) {
-            u->data[i], sizeof u->data[i]
-        };
-        u->messages[i].msg_hdr = (struct msghdr) {
-            .msg_name = &u->addresses[i],
-            .msg_namelen = sizeof u->addresses[i],
-            .msg_iov = &u->vectors[i], .msg_iovlen = 1,
-            .msg_control = &u->controls[i],
-            .msg_controllen = sizeof u->controls[i]
+        b->vectors[i] = (struct iovec) { u->data[i], sizeof u->data[i] };
+        b->messages[i].msg_hdr = (struct msghdr) {
+            .msg_name = &b->addresses[i],
+            .msg_namelen = sizeof b->addresses[i],
+            .msg_iov = &b->vectors[i], .msg_iovlen = 1,
+            .msg_control = &b->controls[i],
+            .msg_controllen = sizeof b->controls[i]
         };
     }
 }
@@ -283,14 +288,14 @@ count_overflow(struct matd_udp *u, struct msghdr *m)
 }
 
 /* MSG_TRUNC gives the whole size of what was cut. */
-static int
+static void
 receive_batch(struct matd_udp *u)
 {
     int n;
 
     prepare_receive(u);
     do {
-        n = recvmmsg(u->fd, u->messages, MATD_UDP_BATCH,
+        n = recvmmsg(u->fd, u->rx.messages, MATD_UDP_BATCH,
                      MSG_DONTWAIT | MSG_TRUNC, NULL);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
@@ -298,29 +303,44 @@ receive_batch(struct matd_udp *u)
     } else if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
         u->counters[MATD_GOSSIP_RX_ERRORS]++;
     }
-    return n < 0 ? 0 : n;
+    u->rx_next = 0;
+    u->rx_n = n < 0 ? 0 : n;
+    for (int i = 0; i < u->rx_n; i++) {
+        count_overflow(u, &u->rx.messages[i].msg_hdr);
+        u->counters[MATD_GOSSIP_RX]++;
+        u->counters[MATD_GOSSIP_RX_BYTES] += u->rx.messages[i].msg_len;
+    }
 }
 
 void
 matd_udp_receive(struct matd_udp *u,
-                 void (*take)(void *aux, const struct mat_endpoint *from,
+                 bool (*take)(void *aux, const struct mat_endpoint *from,
                               uint8_t *data, size_t size),
                  void *aux)
 {
-    int n = MATD_UDP_BATCH;
+    bool is_last = false;
 
-    for (int total = 0; u->fd >= 0 && n == MATD_UDP_BATCH
-                        && total < MATD_UDP_RECEIVE_MAX; total += n) {
-        n = receive_batch(u);
-        for (int i = 0; i < n; i++) {
-            struct mat_endpoint from = from_sockaddr(&u->addresses[i]);
+    for (;;) {
+        while (u->rx_next < u->rx_n) {
+            int i = u->rx_next++;
+            struct mat_endpoint from = from_sockaddr(&u->rx.addresses[i]);
 
-            count_overflow(u, &u->messages[i].msg_hdr);
-            u->counters[MATD_GOSSIP_RX]++;
-            u->counters[MATD_GOSSIP_RX_BYTES] += u->messages[i].msg_len;
-            take(aux, &from, u->data[i], u->messages[i].msg_len);
+            if (!take(aux, &from, u->data[i], u->rx.messages[i].msg_len)) {
+                return;
+            }
         }
+        if (u->fd < 0 || is_last) {
+            return;
+        }
+        receive_batch(u);
+        is_last = u->rx_n < MATD_UDP_BATCH;
     }
+}
+
+bool
+matd_udp_has_received(const struct matd_udp *u)
+{
+    return u->rx_next < u->rx_n;
 }
 
 /* Sending. */
@@ -402,17 +422,18 @@ put_source(const struct matd_udp *u, struct msghdr *m)
 static void
 prepare_item(struct matd_udp *u, int i, struct item *item)
 {
-    struct msghdr *m = &u->messages[i].msg_hdr;
+    struct batch *b = &u->tx;
+    struct msghdr *m = &b->messages[i].msg_hdr;
 
-    u->vectors[i] = (struct iovec) { item->data, item->size };
+    b->vectors[i] = (struct iovec) { item->data, item->size };
     *m = (struct msghdr) {
-        .msg_name = &u->addresses[i],
-        .msg_namelen = to_sockaddr(u, &item->to, &u->addresses[i]),
-        .msg_iov = &u->vectors[i], .msg_iovlen = 1
+        .msg_name = &b->addresses[i],
+        .msg_namelen = to_sockaddr(u, &item->to, &b->addresses[i]),
+        .msg_iov = &b->vectors[i], .msg_iovlen = 1
     };
     if (u->has_source && same_family(&u->source, &item->to.addr)) {
-        m->msg_control = &u->controls[i];
-        m->msg_controllen = sizeof u->controls[i];
+        m->msg_control = &b->controls[i];
+        m->msg_controllen = sizeof b->controls[i];
         put_source(u, m);
     }
 }
@@ -467,8 +488,8 @@ void
 matd_udp_flush(struct matd_udp *u)
 {
     while (matd_udp_has_queued(u)) {
-        int n = u->fd < 0 ? -1 : sendmmsg(u->fd, u->messages, prepare_send(u),
-                                          MSG_DONTWAIT);
+        int n = u->fd < 0 ? -1 : sendmmsg(u->fd, u->tx.messages,
+                                          prepare_send(u), MSG_DONTWAIT);
 
         if (n > 0) {
             u->counters[MATD_GOSSIP_TX_BATCHES]++;

@@ -10,7 +10,6 @@
 enum {
     MATD_UDP_BATCH = 64,        /* Datagrams for each system call. */
     MATD_UDP_DATAGRAM_MAX = 2048,       /* Kept of a received one. */
-    MATD_UDP_RECEIVE_MAX = 1024,        /* In a row, then others get a turn. */
     MATD_UDP_QUEUE_MAX = 16384, /* Datagrams that wait, in each queue: a storm
                                  * of moves of all VMNs. */
     MATD_UDP_BUFFER = 8 << 20,  /* Of the socket, if we may. */
@@ -32,13 +31,15 @@ void matd_udp_close(struct matd_udp *);
 bool matd_udp_is_bound(const struct matd_udp *, struct mat_endpoint *);
 int matd_udp_fd(const struct matd_udp *);       /* -1 if it is not bound. */
 
-/* Hands what has arrived to 'take'.  'size' is that of the datagram, of which
- * at most MATD_UDP_DATAGRAM_MAX bytes are there. */
+/* Hands what has arrived to 'take', until that returns false; the rest is for
+ * the next time.  'size' is that of the datagram, of which at most
+ * MATD_UDP_DATAGRAM_MAX bytes are there. */
 void matd_udp_receive(struct matd_udp *,
-                      void (*take)(void *aux,
+                      bool (*take)(void *aux,
                                    const struct mat_endpoint *from,
                                    uint8_t *data, size_t size),
                       void *aux);
+bool matd_udp_has_received(const struct matd_udp *);    /* A rest. */
 
 /* Queues a copy; it is sent by matd_udp_flush(), as far as the socket takes
  * it. */

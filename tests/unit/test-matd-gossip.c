@@ -355,6 +355,36 @@ test_other_identity_wants_another_engine(void **state)
     pair_stop(&pair);
 }
 
+/* Certificates that end soon are told, each step once. */
+static void
+test_end_is_told(void **state)
+{
+    static const struct { const char *days, *told; } cases[] = {
+        { "--days=31", NULL }, { "--days=30", "within a month" },
+        { "--days=7", "within a week" }, { "--days=1", "within a day" }
+    };
+
+    pair_start(&pair, *state, "127.0.0.1", NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pair_host *a = &pair.hosts[0];
+        char cluster[FOLDER_PATH_MAX + 16], out[FOLDER_PATH_MAX + 16];
+
+        snprintf(cluster, sizeof cluster, "--cluster=%s", pair.cluster);
+        snprintf(out, sizeof out, "--out=%s", a->dir);
+        pair_matctl("issue", cluster, "--host=a", "--hoas=10.0.0.0/8",
+                    "--pools=192.168.0.0/16", cases[i].days, out, NULL);
+        matd_gossip_stop(a->gossip, pair_now_us(), false);
+        matd_keys_destroy(a->keys);
+        a->keys = matd_keys_load(a->dir, a->line);
+        pair_start_engine(a, (uint32_t) i + 2);
+        a->n_errors = 0;
+        pair_run(&pair, NULL, 5);
+        assert_int_equal(a->n_errors, cases[i].told != NULL);
+        assert_true(!cases[i].told || strstr(a->line, cases[i].told));
+    }
+    pair_stop(&pair);
+}
+
 static bool
 b_is_refused(struct pair *p)
 {
@@ -400,7 +430,7 @@ struct catch {
     int n;
 };
 
-static void
+static bool
 take(void *catch_, const struct mat_endpoint *from, uint8_t *data,
      size_t size)
 {
@@ -409,6 +439,7 @@ take(void *catch_, const struct mat_endpoint *from, uint8_t *data,
     (void) from;
     assert_true(size > 0 && catch->n < 64);
     catch->first[catch->n++] = data[0];
+    return catch->n % 5;
 }
 
 static void
@@ -442,6 +473,11 @@ test_urgent_first(void **state)
     matd_udp_flush(u);
     assert_false(matd_udp_has_queued(u));
     matd_udp_receive(u, take, &catch);
+    assert_int_equal(catch.n, 5);
+    assert_true(matd_udp_has_received(u));
+    matd_udp_receive(u, take, &catch);
+    matd_udp_receive(u, take, &catch);
+    assert_false(matd_udp_has_received(u));
     assert_int_equal(catch.n, 14);
     assert_memory_equal(catch.first, "uuuunnnnnnnnnn", 14);
     assert_int_equal(counters[MATD_GOSSIP_TX], 14);
@@ -542,6 +578,7 @@ main(void)
         IN_FOLDER(test_address_changes),
         IN_FOLDER(test_keys_change_live),
         IN_FOLDER(test_other_identity_wants_another_engine),
+        IN_FOLDER(test_end_is_told),
         IN_FOLDER(test_revocation),
         IN_FOLDER(test_strange_datagrams),
         IN_FOLDER(test_generation_is_kept)
