@@ -167,6 +167,19 @@ send_announcement(struct mat_moa *m, struct mat_moa_record *r,
                counter);
 }
 
+/* Lets switches that snoop know where questions for an IPv6 MoA should go. */
+static void
+send_report(struct mat_moa *m, struct mat_moa_record *r)
+{
+    uint8_t frame[MAT_NEIGHBOR_FRAME_MAX];
+
+    if (!mat_addr_is_v4(&r->moa)) {
+        send_frame(m, r, frame,
+                   mat_neighbor_report(&uplink_of(m, r)->mac, &r->moa, frame),
+                   MAT_MOA_COUNT_REPORTED);
+    }
+}
+
 /* Asks the routers for themselves, in the name of the MoA: from that they
  * learn where it is, which many do not from an announcement. */
 static void
@@ -255,6 +268,9 @@ fire_probing(struct mat_moa *m, struct mat_moa_record *r)
         mat_moa_arm(m, r, &m->urgent, m->now_us);
         return;
     }
+    if (!r->n_sent) {
+        send_report(m, r);
+    }
     send_probe(m, r);
     r->n_sent++;
     mat_moa_arm(m, r, &m->urgent, m->now_us
@@ -266,6 +282,7 @@ fire_probing(struct mat_moa *m, struct mat_moa_record *r)
 static void
 fire_telling(struct mat_moa *m, struct mat_moa_record *r)
 {
+    send_report(m, r);
     if (r->n_left) {
         r->n_left--;
         send_announcement(m, r, MAT_MOA_COUNT_ANNOUNCED);

@@ -17,7 +17,9 @@
  *      │                                    take, if not      USED ───┘
  *      └── RESTED <── QUARANTINED <───── release ───────────────┘
  *
- *  - PROBING: ARP probes (RFC 5227) or DAD (RFC 4862) go out.
+ *  - PROBING: ARP probes (RFC 5227) or DAD (RFC 4862) go out.  For IPv6, as
+ *    always when something is told, after a multicast listener report, so that
+ *    switches that snoop let answers and questions through.
  *  - WARM: the router has heard of it and hears again every 'refresh_us'.
  *  - USED: a VMN has it.  Also told to the router again and again, spread over
  *    'used_refresh_us'.
@@ -371,6 +373,7 @@ const char *mat_moa_advice(const struct mat_moa *,
     MAT_MOA_COUNTER(PROBES, "probes", "probes sent")                         \
     MAT_MOA_COUNTER(TOLD, "told", "frames that tell the router of a MoA")    \
     MAT_MOA_COUNTER(ANNOUNCED, "announced", "announcements sent")            \
+    MAT_MOA_COUNTER(REPORTED, "reported", "groups of IPv6 MoAs reported")    \
     MAT_MOA_COUNTER(DEFENDED, "defended", "claims of others answered")       \
     MAT_MOA_COUNTER(CONFLICTS, "conflicts", "claims of others heard")        \
     MAT_MOA_COUNTER(TAKEN, "taken", "MoAs given to VMNs")                    \

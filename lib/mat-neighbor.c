@@ -131,3 +131,34 @@ mat_neighbor_question(const struct mat_mac *mac, const struct mat_addr *src,
     return build_nd(mac, is_known ? target_mac : &dst, MAT_ND_NS, 0, src,
                     is_known ? target : &group, target, OPT_SOURCE, frame);
 }
+
+/* The source may be unspecified, just for switches (RFC 3810, 5.2.13).  Before
+ * the report is a hop-by-hop header with the router alert option (RFC 2711),
+ * so it is no case for mat_frame_ip(). */
+size_t
+mat_neighbor_report(const struct mat_mac *mac, const struct mat_addr *addr,
+                    uint8_t frame[static MAT_NEIGHBOR_FRAME_MAX])
+{
+    static const struct mat_mac dst_mac = { { 0x33, 0x33, 0, 0, 0, 0x16 } };
+    static const struct mat_addr dst = { { 0xff, 0x02, [15] = 0x16 } };
+    static const uint8_t alert[8] = { MAT_PROTO_ICMPV6, 0, 5, 2, 0, 0, 1, 0 };
+    enum { REPORT = 143, TO_EXCLUDE = 4, REPORT_LEN = 28 };
+    size_t l3_size = MAT_IPV6_LEN + sizeof alert + REPORT_LEN;
+    uint8_t *ip = start(mac, &dst_mac, MAT_ETH_IPV6, l3_size, frame);
+    uint8_t *b = ip + MAT_IPV6_LEN + sizeof alert;
+    struct mat_mac group_mac;
+    struct mat_addr group = solicited_node(addr, &group_mac);
+    uint16_t csum;
+
+    mat_frame_ip(ip, &unspecified, &dst, 0, 1, l3_size);
+    memcpy(ip + MAT_IPV6_LEN, alert, sizeof alert);
+    b[0] = REPORT;
+    b[7] = 1;                   /* Records. */
+    b[8] = TO_EXCLUDE;
+    memcpy(b + 12, group.b, sizeof group.b);
+    csum = mat_csum_finish(mat_csum_pseudo_v6(
+        mat_csum_sum(0, b, REPORT_LEN), ip + 8, ip + 24, MAT_PROTO_ICMPV6,
+        REPORT_LEN));
+    memcpy(b + 2, &csum, sizeof csum);
+    return MAT_ETH_LEN + l3_size;
+}

@@ -14,7 +14,7 @@
 #include "mat-addr.h"
 
 enum {
-    MAT_NEIGHBOR_FRAME_MAX = 96 /* Ethernet, IPv6, ND and an option: 86. */
+    MAT_NEIGHBOR_FRAME_MAX = 96 /* The longest, a report, has 90. */
 };
 
 /* "Has anybody 'addr'?", without a sender (RFC 5227, RFC 4862). */
@@ -34,5 +34,12 @@ size_t mat_neighbor_question(const struct mat_mac *mac,
                              const struct mat_addr *target,
                              const struct mat_mac *target_mac,
                              uint8_t frame[static MAT_NEIGHBOR_FRAME_MAX]);
+
+/* "I listen to the group in which others ask for 'addr'", an IPv6 address: a
+ * multicast listener report (RFC 3810), without which switches that snoop keep
+ * solicitations from this port. */
+size_t mat_neighbor_report(const struct mat_mac *mac,
+                           const struct mat_addr *addr,
+                           uint8_t frame[static MAT_NEIGHBOR_FRAME_MAX]);
 
 #endif /* mat-neighbor.h */

@@ -18,6 +18,7 @@ unit_tests += \
 	tests/unit/test-mat-moa-model \
 	tests/unit/test-mat-moa-pool \
 	tests/unit/test-mat-nd \
+	tests/unit/test-mat-neighbor \
 	tests/unit/test-mat-packet \
 	tests/unit/test-mat-reply \
 	tests/unit/test-mat-rewrite \
@@ -40,6 +41,7 @@ tests_unit_libframes_a_SOURCES = \
 	tests/unit/world.c \
 	tests/unit/world.h
 tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_neighbor_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_switch_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)

@@ -152,7 +152,15 @@ note_frame(const struct mat_moa_output *out)
                   && mat_mac_equal(&stock_config.uplinks[i].mac, &src));
     }
     assert_true(known);
-    if (out->v6) {
+    if (out->v6 && !mat_packet_is_nd(&p)) {
+        const uint8_t *report = mat_packet_l4(&p);
+        struct mat_addr group = mat_addr_from_v6(report + 12);
+
+        assert_int_equal(report[0], 143);
+        assert_int_equal(mat_packet_ttl(&p), 1);
+        add_line("report", &group, NULL, "");
+        return;
+    } else if (out->v6) {
         assert_true(mat_nd_parse(&p, MAT_CSUM_FULL, &nd));
         if (nd.type == MAT_ND_NA) {
             assert_true(nd.has_lladdr && nd.flags == MAT_NA_OVERRIDE);

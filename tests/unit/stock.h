@@ -21,6 +21,7 @@ extern int64_t now_us;
  *   probe 10.0.0.7
  *   announce 10.0.0.7
  *   tell 10.0.0.7 > 10.0.0.254
+ *   report ff02::1:ff00:7
  *   ! conflict ...             with the text
  *
  * and how many frames that was. */

@@ -48,9 +48,11 @@ test_ipv6(void **state)
     stock_begin("", "advertised:::7", 1, 8);
     stock_run(10 * S);
     assert_string_equal(stock_lines,
+                        "report ff02::1:ff00:7\nprobe 2001:db8::7\n"
                         "probe 2001:db8::7\nprobe 2001:db8::7\n"
-                        "probe 2001:db8::7\nannounce 2001:db8::7\n"
-                        "tell 2001:db8::7 > fe80::fe\nannounce 2001:db8::7\n"
+                        "report ff02::1:ff00:7\nannounce 2001:db8::7\n"
+                        "tell 2001:db8::7 > fe80::fe\n"
+                        "report ff02::1:ff00:7\nannounce 2001:db8::7\n"
                         "tell 2001:db8::7 > fe80::fe\n");
     assert_string_equal(stock_take("2001:db8:1::1", NULL, NULL, false),
                         "2001:db8::7");
