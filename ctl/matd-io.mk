@@ -42,3 +42,4 @@ $(ctl_libmatdovs_a_OBJECTS): $(OVS_LIB)
 $(ctl_libmatdovs_a_OBJECTS): DEFS = -DHAVE_CONFIG_H
 MATDOVS_LIBS = ctl/libmatdovs.a $(MATDIO_LIBS) $(OVS_LIB)
 endif
+dist_doc_DATA += docs/keys.md
