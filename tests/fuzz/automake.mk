@@ -23,5 +23,6 @@ LDADD += tests/fuzz/libreplay.a
 endif
 
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/regress
+include tests/fuzz/agent.mk
 include tests/fuzz/gossip.mk
 include tests/fuzz/matd-io.mk

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+
+fuzz_targets += tests/fuzz/fuzz-mat-agent
