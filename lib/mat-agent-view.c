@@ -181,6 +181,31 @@ mat_agent_summarize(const struct mat_agent *a, struct mat_agent_summary *s)
 
 /* The disk. */
 
+/* MoAs that must rest: a stale peer may still send to them.  '*cursor' has
+ * passed all homes. */
+static bool
+next_resting(const struct mat_agent *a, size_t *cursor,
+             struct mat_agent_saved *s)
+{
+    size_t first = a->homes.slots ? a->homes.mask + 1 : 0;
+    struct mat_moa_info info;
+    bool found = false;
+
+    *cursor -= first;
+    while (!found && mat_moa_next_info(a->moa, cursor, &info)) {
+        found = info.state == MAT_MOA_QUARANTINED;
+    }
+    *cursor += first;
+    if (found) {
+        *s = (struct mat_agent_saved) {
+            .zone = info.owner.zone, .hoa = info.owner.hoa, .moa = info.moa,
+            .plen = (uint8_t) mat_addr_bits(&info.moa),
+            .state = MAT_LIFE_ABSENT
+        };
+    }
+    return found;
+}
+
 bool
 mat_agent_next_saved(const struct mat_agent *a, size_t *cursor,
                      struct mat_agent_saved *s)
@@ -203,7 +228,7 @@ mat_agent_next_saved(const struct mat_agent *a, size_t *cursor,
         }
         return true;
     }
-    return false;
+    return next_resting(a, cursor, s);
 }
 
 /* Counters. */

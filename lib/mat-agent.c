@@ -80,11 +80,16 @@ mat_agent_restore(struct mat_agent *a, int64_t now_us,
     struct mat_stay *stay;
 
     a->now_us = now_us;
-    if (a->is_ready || saved->state == MAT_LIFE_ABSENT
-        || (int) saved->state >= MAT_N_LIVES
+    if (a->is_ready || (int) saved->state >= MAT_N_LIVES
         || saved->plen != mat_addr_bits(&saved->hoa)
         || !mat_addr_is_host(&saved->moa)
         || mat_addr_is_v4(&saved->moa) != mat_addr_is_v4(&saved->hoa)) {
+        return;
+    } else if (saved->state == MAT_LIFE_ABSENT) {
+        const struct mat_moa_owner owner = { saved->zone, saved->hoa };
+
+        mat_moa_restore(a->moa, now_us, &owner, &saved->moa,
+                        a->config.quarantine_s * MAT_AGENT_S);
         return;
     }
     home = mat_home_get(a, saved->zone, &saved->hoa);

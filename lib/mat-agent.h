@@ -177,7 +177,8 @@ bool mat_agent_freeze(struct mat_agent *, int64_t now_us, uint32_t zone,
 void mat_agent_tick(struct mat_agent *, int64_t now_us);
 int64_t mat_agent_deadline_us(const struct mat_agent *);
 
-/* What is kept on disk: one for each home address with a MoA of this host. */
+/* What is kept on disk: one for each home address with a MoA of this host,
+ * and one in state ABSENT for each MoA that rests after its use. */
 struct mat_agent_saved {
     uint32_t zone;
     struct mat_addr hoa, moa;

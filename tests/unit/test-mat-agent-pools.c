@@ -71,11 +71,59 @@ test_overlap_is_a_problem(void **state)
     free(f);
 }
 
+static bool
+rests(struct fleet *f, const struct mat_addr *moa)
+{
+    struct mat_agent_saved saved;
+    size_t cursor = 0;
+
+    while (mat_agent_next_saved(f->hosts[0].agent, &cursor, &saved)) {
+        if (mat_addr_equal(&saved.moa, moa)
+            && saved.state == MAT_LIFE_ABSENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A MoA that was released rests, whether the agent is started anew or not:
+ * stale peers must not reach another VMN by it. */
+static void
+test_quarantine_survives_a_restart(void **state)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+    struct mat_addr moa;
+
+    (void) state;
+    fleet_init(f, 1);
+    fleet_run(f, 10 * SIM_S);
+    fleet_boot(f, 0, "vm1", 1, "10.1.1.1");
+    moa = fleet_moa(f, 0, "10.1.1.1");
+    assert_false(rests(f, &moa));
+    fleet_unplug(f, 0, "vm1");
+    for (int i = 0; i < 600 && !rests(f, &moa); i++) {
+        fleet_run(f, SIM_S);
+    }
+    assert_true(rests(f, &moa));
+    fleet_run(f, SIM_S);
+    fleet_stop_agent(f, 0);
+    fleet_start_agent(f, 0);
+    assert_true(rests(f, &moa));
+    mat_agent_ready(f->hosts[0].agent, f->now_us);
+    fleet_run(f, 200 * SIM_S);
+    assert_true(rests(f, &moa));
+    fleet_run(f, 150 * SIM_S);
+    assert_false(rests(f, &moa));
+    fleet_destroy(f);
+    free(f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_overlap_is_a_problem)
+        cmocka_unit_test(test_overlap_is_a_problem),
+        cmocka_unit_test(test_quarantine_survives_a_restart)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
