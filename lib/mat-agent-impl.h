@@ -350,7 +350,7 @@ void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,
                      const struct mat_learn_said *, int64_t said_us,
                      const char *trigger);
-/* What was asked for is live elsewhere: 'home' has the MAC that it has there. */
+/* What was asked for is live elsewhere: "home" has its MAC there. */
 void mat_agent_answered(struct mat_agent *, struct mat_home *);
 void mat_agent_drain_learn(struct mat_agent *);
 void mat_agent_expect(struct mat_agent *, struct mat_dock *, uint32_t zone,
