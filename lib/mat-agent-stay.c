@@ -46,6 +46,10 @@ mat_stay_set_dock(struct mat_agent *a, struct mat_stay *stay,
 static void
 set_state(struct mat_agent *a, struct mat_stay *stay, enum mat_life state)
 {
+    if (stay->state == MAT_LIFE_LIVE && stay->has_moa) {
+        /* At home, another host may speak for it next. */
+        mat_moa_hush(a->moa, a->now_us, &stay->moa);
+    }
     a->n_stays[stay->state]--;
     a->n_stays[state]++;
     stay->state = state;
