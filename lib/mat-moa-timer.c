@@ -248,6 +248,8 @@ mat_moa_record_rest(struct mat_moa *m, struct mat_moa_record *r)
 
     mat_moa_record_disown(m, r);
     r->n_conflicts = 0;
+    r->n_left = 0;
+    r->home = r->hushed = false;
     if (r->reserved) {
         mat_moa_record_set(m, r, MAT_MOA_LIST_RESERVED);
     } else if (!r->is_inside) {
@@ -343,6 +345,9 @@ mat_moa_tick(struct mat_moa *m, int64_t now_us)
     while (m->credit > lazy_floor(m) && (r = expire(&m->lazy, m->now_us))) {
         fire(m, r);
     }
+    m->counters[MAT_MOA_COUNT_DELAYED]
+        += (mat_heap_deadline(&m->urgent) <= m->now_us
+            || mat_heap_deadline(&m->lazy) <= m->now_us);
     mat_moa_settle(m);
 }
 

@@ -373,6 +373,17 @@ test_hush(void **state)
     mat_moa_announce(moa, now_us, &a);
     stock_run(10 * S);
     assert_int_equal(stock_frames, 6);
+
+    /* Only its use was hushed. */
+    mat_moa_hush(moa, now_us, &a);
+    stock_release("10.0.0.7");
+    stock_run(320 * S);
+    STATE("10.0.0.7", "warm eth0");
+    stock_config.uplinks[0].up = false;
+    stock_reconfigure();
+    stock_config.uplinks[0].up = true;
+    stock_reconfigure();
+    STATE("10.0.0.7", "probing eth0");
     stock_end();
 }
 
@@ -584,6 +595,7 @@ test_rate(void **state)
         want = (struct mat_moa_want) { .owner = owner };
         assert_int_equal(mat_moa_take(moa, now_us, &want, &info), MAT_MOA_OK);
     }
+    assert_true(mat_moa_counter(moa, MAT_MOA_COUNT_DELAYED) > 0);
     stock_run(1000 * S);        /* Three times each: cold. */
     for (unsigned int i = 0; i < 100; i++) {
         stock_clear();
