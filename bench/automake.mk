@@ -67,4 +67,5 @@ bench-event: all bench/bench-event-client
 	$(PYTHON3) -B $(srcdir)/bench/bench-event --output=. \
 		--ovs=ovs --matsw=ctl/matsw
 
+include bench/agent.mk
 include bench/converge.mk
