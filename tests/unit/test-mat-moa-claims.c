@@ -100,6 +100,26 @@ test_claims_teach(void **state)
     stock_end();
 }
 
+/* A claim does not cut a longer quarantine short. */
+static void
+test_claim_in_quarantine(void **state)
+{
+    (void) state;
+    stock_begin("10.0.0.7", "", 1, 0);
+    stock_config.quarantine_us = 1000 * S;
+    stock_reconfigure();
+    TAKE("10.9.0.1", "10.0.0.7");
+    stock_release("10.0.0.7");
+    stock_claim("10.0.0.7", 1, false);
+    STATE("10.0.0.7", "conflict eth0");
+    TAKE("10.9.0.1", "the pool has no address left");
+    stock_run(999 * S);
+    TAKE("10.9.0.2", "the pool has no address left");
+    stock_run(S);
+    TAKE("10.9.0.2", "10.0.0.7");
+    stock_end();
+}
+
 /* A router with proxy ARP claims everything: the advice says so. */
 static void
 test_proxy_arp(void **state)
@@ -186,6 +206,7 @@ main(void)
         cmocka_unit_test(test_conflicts_of_stock),
         cmocka_unit_test(test_conflict_while_probing),
         cmocka_unit_test(test_claims_teach),
+        cmocka_unit_test(test_claim_in_quarantine),
         cmocka_unit_test(test_proxy_arp),
         cmocka_unit_test(test_conflict_of_used),
         cmocka_unit_test(test_hearing_frames)

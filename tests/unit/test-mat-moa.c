@@ -314,6 +314,11 @@ test_home(void **state)
                         "10.0.0.50");
     STATE("10.0.0.50", "used eth0 home");
     stock_run(300 * S);         /* It may live elsewhere still. */
+    stock_config.uplinks[0].up = false;
+    stock_reconfigure();
+    stock_config.uplinks[0].up = true;
+    stock_reconfigure();
+    stock_run(300 * S);
     assert_false(stock_said("announce 10.0.0.50")
                  || stock_said("tell 10.0.0.50"));
     mat_moa_announce(moa, now_us, &home);
