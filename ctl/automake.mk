@@ -33,8 +33,11 @@ ctl_matd_SOURCES = \
 	ctl/matd-core-gossip.c \
 	ctl/matd-core-impl.h \
 	ctl/matd-core-status.c \
+	ctl/matd-core-uplinks.c \
 	ctl/matd-core.c \
 	ctl/matd-core.h \
+	ctl/matd-flow-set.c \
+	ctl/matd-flow-set.h \
 	ctl/matd-flows.c \
 	ctl/matd-flows.h \
 	ctl/matd-links.c \
@@ -45,6 +48,8 @@ ctl_matd_SOURCES = \
 	ctl/matd-netlink.h \
 	ctl/matd-notify.c \
 	ctl/matd-notify.h \
+	ctl/matd-routers.c \
+	ctl/matd-routers.h \
 	ctl/matd-routes.c \
 	ctl/matd-routes.h \
 	ctl/matd-switch.c \

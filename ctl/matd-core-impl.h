@@ -43,6 +43,7 @@ struct matd_core {
     bool is_active;             /* Else: "matctl deactivate". */
     bool must_feed, must_configure;
     struct matd_told told[MAT_AGENT_UPLINKS_MAX];
+    char active[MAT_PORT_NAME_SIZE];    /* The uplink by which VMNs send. */
 
     int64_t save_ms;            /* When to save, or INT64_MAX. */
     int save_errno;             /* As logged. */
@@ -59,6 +60,10 @@ struct matd_core {
 void matd_core_gossip_configure(struct matd_core *);
 void matd_core_gossip_run(struct matd_core *, int64_t now_us);
 void matd_core_gossip_wait(struct matd_core *);
+
+/* matd-core-uplinks.c: tells agent, flows and routes about the uplinks, and
+ * the flows about the ports. */
+void matd_core_feed_uplinks(struct matd_core *);
 
 /* matd-core-status.c: what matctl asks. */
 void matd_core_status_init(struct matd_core *);

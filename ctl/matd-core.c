@@ -7,7 +7,6 @@
 #include <errno.h>
 
 #include "entropy.h"
-#include "openvswitch/ofp-port.h"
 #include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
@@ -290,85 +289,6 @@ static const struct matd_routes_handler routes_handler = {
     .changed = handle_routes_changed,
 };
 
-static void
-feed_uplink(struct matd_core *core, size_t i)
-{
-    const struct matd_uplink *uplink = matd_config_uplink(core->config, i);
-    struct matd_told *told = &core->told[i];
-    struct matd_told next;
-
-    memset(&next, 0, sizeof next);
-    if (uplink && !mat_mac_is_zero(&matd_config_bridge(core->config)->mac)) {
-        memcpy(next.uplink.name, uplink->name, sizeof next.uplink.name);
-        next.uplink.up = uplink->is_up;
-        next.uplink.mac = matd_config_bridge(core->config)->mac;
-        next.mtu = uplink->mtu;
-        matd_routes_get_uplink(core->routes, &next.uplink);
-    } else if (uplink) {
-        return;                 /* The bridge comes (back) soon. */
-    }
-    if (told->uplink.name[0] && strcmp(told->uplink.name, next.uplink.name)) {
-        mat_agent_uplink_removed(core->agent, time_usec(), told->uplink.name);
-    }
-    if (next.uplink.name[0] && memcmp(told, &next, sizeof next)) {
-        mat_agent_uplink(core->agent, time_usec(), &next.uplink, next.mtu);
-    }
-    *told = next;
-}
-
-static void
-add_vm_flow(void *core_, const struct matd_port *port)
-{
-    struct matd_core *core = core_;
-
-    if (port->config.enabled && port->ofport != OFPP_NONE) {
-        matd_flows_add_vm(core->flows, port->ofport, port->config.zone,
-                          &port->device);
-    }
-}
-
-static void
-add_uplink_flow(struct matd_core *core, const struct matd_uplink *uplink)
-{
-    struct matd_flows_uplink links;
-
-    memset(&links, 0, sizeof links);
-    for (size_t i = 0; i < uplink->n_links; i++) {
-        if (uplink->links[i].ofport != OFPP_NONE
-            && links.n_links < MATD_FLOWS_LINKS_MAX) {
-            links.links[links.n_links++] = uplink->links[i].ofport;
-            if (uplink->is_balanced && uplink->links[i].is_up
-                && links.n_spread == links.n_links - 1) {
-                links.n_spread++;
-            }
-        }
-    }
-    matd_flows_add_uplink(core->flows, &links);
-}
-
-/* Uplinks that are up come first: by the first one packets leave. */
-static void
-feed_flows(struct matd_core *core)
-{
-    const struct matd_bridge *bridge = matd_config_bridge(core->config);
-    const struct mat_agent_config *config = matd_config_get(core->config);
-    const struct matd_uplink *uplink;
-
-    matd_flows_begin(core->flows, config->bridge[0] ? config->bridge : NULL,
-                     config->mode == MAT_AGENT_ACTIVE && core->is_active,
-                     bridge->is_shared);
-    for (int up = 1; up >= 0; up--) {
-        for (size_t i = 0; (uplink = matd_config_uplink(core->config, i));
-             i++) {
-            if (uplink->is_up == up) {
-                add_uplink_flow(core, uplink);
-            }
-        }
-    }
-    matd_config_each_port(core->config, add_vm_flow, core);
-    matd_flows_end(core->flows);
-}
-
 /* Tells the agent and others what the database and the kernel have said. */
 static void
 feed(struct matd_core *core)
@@ -387,11 +307,8 @@ feed(struct matd_core *core)
         matd_links_set(&core->links, core->config, core->sw);
         matd_metrics_listen(core->metrics,
                             &matd_config_get(core->config)->metrics);
-        feed_flows(core);
     }
-    for (size_t i = 0; i < MAT_AGENT_UPLINKS_MAX; i++) {
-        feed_uplink(core, i);
-    }
+    matd_core_feed_uplinks(core);
     matd_core_gossip_configure(core);
     if (!core->is_ready) {
         core->is_ready = true;

@@ -12,8 +12,7 @@
 
 #include "byte-order.h"
 #include "dirs.h"
-#include "openvswitch/hmap.h"
-#include "openvswitch/match.h"
+#include "matd-flow-set.h"
 #include "openvswitch/ofp-actions.h"
 #include "openvswitch/ofp-errors.h"
 #include "openvswitch/ofp-flow.h"
@@ -28,6 +27,7 @@
 #include "openvswitch/vconn.h"
 #include "openvswitch/vlog.h"
 #include "flow.h"
+#include "packets.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -41,19 +41,6 @@ enum {
     LEAVE_MS = 5000,            /* For the bridge before. */
     RESEND_MS = 1000,           /* What was sent and did not show up. */
     REPAIRS_PER_S = 5           /* Of one flow. */
-};
-
-struct flow_entry {
-    struct hmap_node node;      /* In 'wanted' or 'present'. */
-    struct match match;
-    int priority;
-    ovs_be64 cookie;
-    struct ofpbuf ofpacts;
-
-    /* Of 'wanted'. */
-    int64_t sent_ms;            /* 0: not sent since it was missed. */
-    int64_t window_ms;          /* Repairs are counted since... */
-    unsigned int n_repairs;
 };
 
 struct matd_flows {
@@ -72,7 +59,7 @@ struct matd_flows {
     int64_t again_ms;           /* When to reconcile again, or INT64_MAX. */
 
     bool install, normal;
-    struct hmap wanted, present;        /* struct flow_entry */
+    struct hmap wanted, present;        /* struct matd_flow */
     struct hmap next;           /* 'wanted' to be. */
     ofp_port_t out[MATD_FLOWS_LINKS_MAX];
     size_t n_out, n_spread;     /* The first uplink's; 0: none yet. */
@@ -90,14 +77,13 @@ struct vm {
     struct mat_mac device;
 };
 
-static void clear_flows(struct hmap *);
 static void leave_bridge(struct matd_flows *);
 static void run_old(struct matd_flows *);
 static void set_quiet(struct matd_flows *);
 static void connect_bridge(struct matd_flows *);
 static void start_monitor(struct matd_flows *);
 static void handle_message(struct matd_flows *, const struct ofpbuf *);
-static void send_flow_mod(struct matd_flows *, const struct flow_entry *,
+static void send_flow_mod(struct matd_flows *, const struct matd_flow *,
                           enum ofp_flow_mod_command);
 static void reconcile(struct matd_flows *);
 static enum ofputil_protocol get_protocol(const struct matd_flows *);
@@ -127,9 +113,9 @@ matd_flows_destroy(struct matd_flows *f)
     if (f) {
         rconn_destroy(f->rc);
         rconn_destroy(f->old_rc);
-        clear_flows(&f->wanted);
-        clear_flows(&f->present);
-        clear_flows(&f->next);
+        matd_flow_clear(&f->wanted);
+        matd_flow_clear(&f->present);
+        matd_flow_clear(&f->next);
         hmap_destroy(&f->wanted);
         hmap_destroy(&f->present);
         hmap_destroy(&f->next);
@@ -140,72 +126,13 @@ matd_flows_destroy(struct matd_flows *f)
     }
 }
 
-/* Sets of flows. */
-
-static struct flow_entry *
-find_flow(const struct hmap *flows, const struct match *match, int priority)
-{
-    struct flow_entry *e;
-
-    HMAP_FOR_EACH_WITH_HASH (e, node, match_hash(match, priority), flows) {
-        if (e->priority == priority && match_equal(&e->match, match)) {
-            return e;
-        }
-    }
-    return NULL;
-}
-
-static void
-remove_flow(struct hmap *flows, struct flow_entry *e)
-{
-    hmap_remove(flows, &e->node);
-    ofpbuf_uninit(&e->ofpacts);
-    free(e);
-}
-
-static void
-clear_flows(struct hmap *flows)
-{
-    struct flow_entry *e;
-
-    HMAP_FOR_EACH_SAFE (e, node, flows) {
-        remove_flow(flows, e);
-    }
-}
-
-static struct flow_entry *
-put_flow(struct hmap *flows, const struct match *match, int priority,
-         ovs_be64 cookie, const struct ofpact *ofpacts, size_t ofpacts_len)
-{
-    struct flow_entry *e = find_flow(flows, match, priority);
-
-    if (e) {
-        remove_flow(flows, e);
-    }
-    e = xzalloc(sizeof *e);
-    e->match = *match;
-    e->priority = priority;
-    e->cookie = cookie;
-    ofpbuf_init(&e->ofpacts, ofpacts_len);
-    ofpbuf_put(&e->ofpacts, ofpacts, ofpacts_len);
-    hmap_insert(flows, &e->node, match_hash(match, priority));
-    return e;
-}
+/* What should be. */
 
 static bool
-is_ours(const struct flow_entry *e)
+is_ours(const struct matd_flow *e)
 {
     return e->cookie == htonll(MATD_FLOWS_COOKIE);
 }
-
-static bool
-same_actions(const struct flow_entry *a, const struct flow_entry *b)
-{
-    return ofpacts_equal(a->ofpacts.data, a->ofpacts.size,
-                         b->ofpacts.data, b->ofpacts.size);
-}
-
-/* What should be. */
 
 static void
 want(struct matd_flows *f, ofp_port_t in_port, const struct ofpbuf *ofpacts)
@@ -214,8 +141,32 @@ want(struct matd_flows *f, ofp_port_t in_port, const struct ofpbuf *ofpacts)
 
     match_init_catchall(&match);
     match_set_in_port(&match, in_port);
-    put_flow(&f->next, &match, MATD_FLOWS_PRIORITY, htonll(MATD_FLOWS_COOKIE),
-             ofpacts->data, ofpacts->size);
+    matd_flow_put(&f->next, &match, MATD_FLOWS_PRIORITY,
+                  htonll(MATD_FLOWS_COOKIE), ofpacts->data, ofpacts->size);
+}
+
+/* What the host sends from 'prefix', in packets of 'dl_type'. */
+static void
+want_source(struct matd_flows *f, uint16_t dl_type,
+            const struct mat_addr *prefix, unsigned int plen,
+            const struct ofpbuf *ofpacts)
+{
+    struct match match;
+
+    match_init_catchall(&match);
+    match_set_in_port(&match, OFPP_LOCAL);
+    match_set_dl_type(&match, htons(dl_type));
+    if (mat_addr_is_v4(prefix)) {
+        match_set_nw_src_masked(&match, mat_addr_v4(prefix),
+                                be32_prefix_mask(plen));
+    } else {
+        struct in6_addr addr, mask = ipv6_create_mask(plen);
+
+        memcpy(&addr, prefix->b, sizeof addr);
+        match_set_ipv6_src_masked(&match, &addr, &mask);
+    }
+    matd_flow_put(&f->next, &match, MATD_FLOWS_SOURCE,
+                  htonll(MATD_FLOWS_COOKIE), ofpacts->data, ofpacts->size);
 }
 
 static void
@@ -236,7 +187,7 @@ matd_flows_begin(struct matd_flows *f, const char *bridge, bool install,
     f->normal = normal;
     f->n_out = f->n_spread = 0;
     ofpbuf_clear(&f->vms);
-    clear_flows(&f->next);
+    matd_flow_clear(&f->next);
 }
 
 void
@@ -266,6 +217,25 @@ matd_flows_add_vm(struct matd_flows *f, ofp_port_t port, uint32_t zone,
     struct vm vm = { .port = port, .zone = zone, .device = *device };
 
     ofpbuf_put(&f->vms, &vm, sizeof vm);
+}
+
+void
+matd_flows_add_source(struct matd_flows *f, const struct mat_addr *prefix,
+                      unsigned int plen, ofp_port_t link)
+{
+    uint64_t stub[64 / 8];
+    struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(stub);
+
+    if (f->install && !f->normal) {
+        put_output(&ofpacts, link);
+        if (mat_addr_is_v4(prefix)) {
+            want_source(f, ETH_TYPE_IP, prefix, plen, &ofpacts);
+            want_source(f, ETH_TYPE_ARP, prefix, plen, &ofpacts);
+        } else {
+            want_source(f, ETH_TYPE_IPV6, prefix, plen, &ofpacts);
+        }
+    }
+    ofpbuf_uninit(&ofpacts);
 }
 
 static void
@@ -298,7 +268,7 @@ void
 matd_flows_end(struct matd_flows *f)
 {
     const struct vm *vms = f->vms.data;
-    struct flow_entry *e;
+    struct matd_flow *e;
 
     for (size_t i = 0; f->install && i < f->vms.size / sizeof *vms; i++) {
         want_vm(f, &vms[i]);
@@ -307,15 +277,16 @@ matd_flows_end(struct matd_flows *f)
         want_local(f);
     }
     HMAP_FOR_EACH (e, node, &f->next) {
-        struct flow_entry *old = find_flow(&f->wanted, &e->match, e->priority);
+        struct matd_flow *old = matd_flow_find(&f->wanted, &e->match,
+                                               e->priority);
 
-        if (old && same_actions(e, old)) {
+        if (old && matd_flow_same_actions(e, old)) {
             e->sent_ms = old->sent_ms;
             e->window_ms = old->window_ms;
             e->n_repairs = old->n_repairs;
         }
     }
-    clear_flows(&f->wanted);
+    matd_flow_clear(&f->wanted);
     hmap_swap(&f->wanted, &f->next);
     f->is_dirty = true;
     if (f->is_known) {
@@ -346,7 +317,7 @@ matd_flows_run(struct matd_flows *f)
         if (f->is_known) {
             VLOG_WARN("flows: bridge %s does not answer any more", f->bridge);
             f->is_known = f->was_good = false;
-            clear_flows(&f->present);
+            matd_flow_clear(&f->present);
         }
         return;
     }
@@ -414,7 +385,7 @@ connect_bridge(struct matd_flows *f)
 static void
 leave_bridge(struct matd_flows *f)
 {
-    const struct flow_entry *e;
+    const struct matd_flow *e;
 
     f->install = f->normal = false;
     if (f->is_known) {
@@ -439,7 +410,7 @@ leave_bridge(struct matd_flows *f)
     f->retry_ms = 0;
     f->is_known = f->was_good = f->any_version = false;
     f->problem[0] = '\0';
-    clear_flows(&f->present);
+    matd_flow_clear(&f->present);
     ofpbuf_clear(&f->quiet);
 }
 
@@ -466,10 +437,14 @@ run_old(struct matd_flows *f)
     }
 }
 
+/* In 1.0, the extended form of flows, which knows IPv6. */
 static enum ofputil_protocol
 get_protocol(const struct matd_flows *f)
 {
-    return ofputil_protocol_from_ofp_version(rconn_get_version(f->rc));
+    int version = rconn_get_version(f->rc);
+
+    return (version == OFP10_VERSION ? OFPUTIL_P_OF10_NXM
+            : ofputil_protocol_from_ofp_version(version));
 }
 
 /* Open vSwitch takes "only own" to mean: own changes in full, too. */
@@ -492,7 +467,7 @@ start_monitor(struct matd_flows *f)
     f->backoff_ms = BACKOFF_MIN_MS;
     f->is_known = false;
     f->problem[0] = '\0';
-    clear_flows(&f->present);
+    matd_flow_clear(&f->present);
     ofpbuf_clear(&f->quiet);
     set_quiet(f);
     ofputil_append_flow_monitor_request(&request, msg, get_protocol(f));
@@ -509,18 +484,18 @@ handle_added(struct matd_flows *f, const struct ofputil_flow_update *update)
     bool ours = update->cookie == htonll(MATD_FLOWS_COOKIE);
 
     if (ours || update->priority == MATD_FLOWS_PRIORITY) {
-        put_flow(&f->present, &update->match, update->priority, update->cookie,
-                 update->ofpacts, update->ofpacts_len);
+        matd_flow_put(&f->present, &update->match, update->priority,
+                      update->cookie, update->ofpacts, update->ofpacts_len);
     }
 }
 
 static void
 handle_removed(struct matd_flows *f, const struct ofputil_flow_update *update)
 {
-    struct flow_entry *e = find_flow(&f->present, &update->match,
-                                     update->priority);
-    struct flow_entry *wanted = find_flow(&f->wanted, &update->match,
-                                          update->priority);
+    struct matd_flow *e = matd_flow_find(&f->present, &update->match,
+                                         update->priority);
+    struct matd_flow *wanted = matd_flow_find(&f->wanted, &update->match,
+                                              update->priority);
 
     if (e && wanted && is_ours(e) && f->is_known) {
         if (time_msec() - wanted->window_ms > 1000) {
@@ -534,7 +509,16 @@ handle_removed(struct matd_flows *f, const struct ofputil_flow_update *update)
                   f->bridge);
     }
     if (e) {
-        remove_flow(&f->present, e);
+        matd_flow_remove(&f->present, e);
+    }
+}
+
+/* Some versions of OpenFlow say that packets are of Ethernet, others not. */
+static void
+normalize(struct match *match)
+{
+    if (match->flow.packet_type == htonl(PT_ETH)) {
+        match->wc.masks.packet_type = 0;
     }
 }
 
@@ -555,6 +539,7 @@ handle_updates(struct matd_flows *f, const struct ofpbuf *original)
         if (error) {
             break;
         }
+        normalize(&update.match);
         if (update.event == OFPFME_REMOVED) {
             handle_removed(f, &update);
         } else if (update.event != OFPFME_ABBREV && !update.table_id) {
@@ -611,7 +596,7 @@ handle_message(struct matd_flows *f, const struct ofpbuf *msg)
 /* Making one the other. */
 
 static void
-send_flow_mod(struct matd_flows *f, const struct flow_entry *e,
+send_flow_mod(struct matd_flows *f, const struct matd_flow *e,
               enum ofp_flow_mod_command command)
 {
     struct ofputil_flow_mod fm = {
@@ -692,10 +677,10 @@ retry_at(struct matd_flows *f, int64_t when_ms)
 
 /* Returns true if 'wanted' is there as it should be. */
 static bool
-reconcile_wanted(struct matd_flows *f, struct flow_entry *wanted)
+reconcile_wanted(struct matd_flows *f, struct matd_flow *wanted)
 {
-    const struct flow_entry *e = find_flow(&f->present, &wanted->match,
-                                           wanted->priority);
+    const struct matd_flow *e = matd_flow_find(&f->present, &wanted->match,
+                                               wanted->priority);
     int64_t now = time_msec();
 
     if (e && !is_ours(e)) {
@@ -705,7 +690,7 @@ reconcile_wanted(struct matd_flows *f, struct flow_entry *wanted)
                  wanted->match.flow.in_port.ofp_port);
         return false;
     }
-    if (e && same_actions(e, wanted)) {
+    if (e && matd_flow_same_actions(e, wanted)) {
         wanted->sent_ms = 0;
         return true;
     }
@@ -728,7 +713,7 @@ reconcile_wanted(struct matd_flows *f, struct flow_entry *wanted)
 static void
 reconcile(struct matd_flows *f)
 {
-    struct flow_entry *e;
+    struct matd_flow *e;
     bool good = true;
 
     f->is_dirty = false;
@@ -737,7 +722,8 @@ reconcile(struct matd_flows *f)
         good &= reconcile_wanted(f, e);
     }
     HMAP_FOR_EACH (e, node, &f->present) {
-        if (is_ours(e) && !find_flow(&f->wanted, &e->match, e->priority)) {
+        if (is_ours(e)
+            && !matd_flow_find(&f->wanted, &e->match, e->priority)) {
             good = false;
             if (!e->sent_ms) {
                 send_flow_mod(f, e, OFPFC_DELETE_STRICT);
@@ -760,7 +746,7 @@ void
 matd_flows_get_status(const struct matd_flows *f,
                       struct matd_flows_status *status)
 {
-    const struct flow_entry *e;
+    const struct matd_flow *e;
 
     *status = (struct matd_flows_status) {
         .bridge = f->bridge,

@@ -36,7 +36,9 @@
 
 enum {
     MATD_FLOWS_COOKIE = 0x6d617400,
-    MATD_FLOWS_PRIORITY = 1000,     /* Room above and below for others'. */
+    MATD_FLOWS_PRIORITY = 1000,     /* Room above and below for others'... */
+    MATD_FLOWS_SOURCE = 1001,       /* ...and of those for the host's traffic
+                                     * by other uplinks. */
     MATD_FLOWS_LINKS_MAX = 8        /* Of a bond. */
 };
 
@@ -64,6 +66,9 @@ void matd_flows_add_uplink(struct matd_flows *,
                            const struct matd_flows_uplink *);
 void matd_flows_add_vm(struct matd_flows *, ofp_port_t, uint32_t zone,
                        const struct mat_mac *device);
+/* What the host itself sends from a network leaves by this link. */
+void matd_flows_add_source(struct matd_flows *, const struct mat_addr *prefix,
+                           unsigned int plen, ofp_port_t link);
 void matd_flows_end(struct matd_flows *);
 
 /* Try to connect at once: the switch is back. */

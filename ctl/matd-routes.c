@@ -13,6 +13,7 @@
 #include "hash.h"
 #include "matd-neighbours.h"
 #include "matd-netlink.h"
+#include "matd-routers.h"
 #include "netlink-socket.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/poll-loop.h"
@@ -68,10 +69,7 @@ struct matd_routes {
     uint16_t mtu;
     size_t n_addrs;
     struct addr addrs[ADDRS_MAX];
-    size_t n_routers[2];
-    struct mat_addr routers[2][MAT_MOA_ROUTERS_MAX];
-    size_t n_advertised;
-    struct mat_moa_prefix advertised[MAT_MOA_ADVERTISED_MAX];
+    struct matd_routers routers;
     bool routers_dirty;
     bool has_changed;           /* Tell the handler. */
 
@@ -92,6 +90,7 @@ static void look_up_some(struct matd_routes *);
 static void set_neighbour(struct matd_routes *, const struct matd_netlink *);
 static void use_neighbour(struct matd_routes *, struct use *,
                           const struct mat_addr *);
+static void make_dirty(struct matd_routes *, struct want *);
 static void tell(struct matd_routes *, struct want *);
 
 struct matd_routes *
@@ -139,6 +138,21 @@ matd_routes_set_device(struct matd_routes *r, const char *name,
         HMAP_FOR_EACH (want, node, &r->wants) {
             tell(r, want);
         }
+    }
+}
+
+void
+matd_routes_prefer(struct matd_routes *r, const struct mat_moa_prefix *subnets,
+                   size_t n)
+{
+    struct want *want;
+
+    if (!matd_routers_prefer(&r->routers, subnets, n)) {
+        return;
+    }
+    r->lookup_ms = 0;
+    HMAP_FOR_EACH (want, node, &r->wants) {
+        make_dirty(r, want);
     }
 }
 
@@ -287,18 +301,12 @@ matd_routes_wait(struct matd_routes *r)
 
 /* What the kernel says. */
 
-static bool
-is_default(const struct matd_netlink *n)
-{
-    return n->is_main && !n->plen && n->has_gateway;
-}
-
 static void
 handle_route(struct matd_routes *r, const struct matd_netlink *n)
 {
     struct want *want;
 
-    r->routers_dirty |= is_default(n) || n->is_dynamic;
+    r->routers_dirty |= matd_routers_concerns(n);
     HMAP_FOR_EACH (want, node, &r->wants) {
         if (mat_addr_in_prefix(&want->addr, &n->addr, n->plen)
             || (mat_addr_is_v4(&want->addr) == mat_addr_is_v4(&n->addr)
@@ -439,88 +447,33 @@ resync(struct matd_routes *r)
 /* Routers. */
 
 static void
-add_router(struct matd_routes *r, const struct mat_addr *router, bool v6)
-{
-    for (size_t i = 0; i < r->n_routers[v6]; i++) {
-        if (mat_addr_equal(&r->routers[v6][i], router)) {
-            return;
-        }
-    }
-    if (r->n_routers[v6] < MAT_MOA_ROUTERS_MAX) {
-        r->routers[v6][r->n_routers[v6]++] = *router;
-    }
-}
-
-static void
-each_route(void *r_, const struct matd_netlink *n)
-{
-    struct matd_routes *r = r_;
-
-    if (n->kind != MATD_NETLINK_ROUTE || n->ifindex != r->ifindex) {
-        return;
-    }
-    if (is_default(n)) {
-        add_router(r, &n->gateway, !mat_addr_is_v4(&n->addr));
-    } else if (n->is_dynamic && n->plen && !n->has_gateway
-               && r->n_advertised < MAT_MOA_ADVERTISED_MAX) {
-        struct mat_moa_prefix *p = &r->advertised[r->n_advertised++];
-
-        p->addr = n->addr;
-        p->plen = n->plen;
-    }
-}
-
-/* Prefixes with addresses of the kernel's own making (SLAAC) are "kernel"
- * routes: they are known by the addresses. */
-static void
-add_advertised_addrs(struct matd_routes *r)
-{
-    for (size_t i = 0; i < r->n_addrs; i++) {
-        const struct addr *a = &r->addrs[i];
-        struct mat_addr prefix = mat_addr_mask(&a->addr, a->plen);
-        size_t j = 0;
-
-        if (!a->is_dynamic || !mat_addr_is_host(&a->addr)) {
-            continue;
-        }
-        while (j < r->n_advertised
-               && !mat_addr_equal(&r->advertised[j].addr, &prefix)) {
-            j++;
-        }
-        if (j == r->n_advertised && j < MAT_MOA_ADVERTISED_MAX) {
-            r->advertised[j].addr = prefix;
-            r->advertised[j].plen = a->plen;
-            r->n_advertised++;
-        }
-    }
-}
-
-static void
 read_routers(struct matd_routes *r)
 {
+    struct matd_routers *routers = &r->routers;
     struct matd_neighbour *n;
     int error;
 
     r->routers_dirty = false;
-    r->n_routers[0] = r->n_routers[1] = r->n_advertised = 0;
     r->has_changed = true;
-    if (!r->ifindex) {
-        return;
-    }
-    error = matd_netlink_dump(MATD_NETLINK_ROUTE, each_route, r);
+    error = matd_routers_read(routers, r->ifindex);
     if (error) {
         complain(r, "the kernel refuses to tell its routes", error);
         r->needs_resync = true;
         r->retry_ms = time_msec() + RETRY_MS;
     }
-    add_advertised_addrs(r);
+    for (size_t i = 0; i < r->n_addrs; i++) {
+        if (r->addrs[i].is_dynamic && mat_addr_is_host(&r->addrs[i].addr)) {
+            matd_routers_add_prefix(routers, &r->addrs[i].addr,
+                                    r->addrs[i].plen);
+        }
+    }
     HMAP_FOR_EACH (n, node, &r->neighbours.all) {
         n->is_pinned = false;
     }
     for (int v6 = 0; v6 < 2; v6++) {
-        for (size_t i = 0; i < r->n_routers[v6]; i++) {
+        for (size_t i = 0; i < routers->n_routers[v6]; i++) {
             matd_neighbours_get(&r->neighbours,
-                                &r->routers[v6][i])->is_pinned = true;
+                                &routers->routers[v6][i])->is_pinned = true;
         }
     }
     matd_neighbours_update_all(&r->neighbours);
@@ -581,7 +534,8 @@ find_next_hop(struct matd_routes *r, const struct mat_addr *addr,
         error = ENETUNREACH;
     }
     if (!error) {
-        *hop = n.has_gateway ? n.gateway : *addr;
+        *hop = n.has_gateway ? matd_routers_better(&r->routers,
+                                                     &n.gateway) : *addr;
         *is_on_link = !n.has_gateway;
         *mtu = n.mtu;
     }
@@ -687,19 +641,20 @@ matd_routes_get_uplink(const struct matd_routes *r,
     }
     memset(uplink->router_macs, 0, sizeof uplink->router_macs);
     for (int v6 = 0; v6 < 2; v6++) {
-        uplink->n_routers[v6] = r->n_routers[v6];
-        for (size_t i = 0; i < r->n_routers[v6]; i++) {
+        uplink->n_routers[v6] = r->routers.n_routers[v6];
+        for (size_t i = 0; i < uplink->n_routers[v6]; i++) {
             const struct matd_neighbour *n = matd_neighbours_find(
-                &r->neighbours, &r->routers[v6][i]);
+                &r->neighbours, &r->routers.routers[v6][i]);
 
-            uplink->routers[v6][i] = r->routers[v6][i];
+            uplink->routers[v6][i] = r->routers.routers[v6][i];
             if (n && n->is_valid) {
                 uplink->router_macs[v6][i] = n->mac;
             }
         }
     }
-    uplink->n_advertised = r->n_advertised;
-    memcpy(uplink->advertised, r->advertised, sizeof uplink->advertised);
+    uplink->n_advertised = r->routers.n_advertised;
+    memcpy(uplink->advertised, r->routers.advertised,
+           sizeof uplink->advertised);
 }
 
 bool

@@ -40,6 +40,11 @@ void matd_routes_destroy(struct matd_routes *);
 void matd_routes_set_device(struct matd_routes *, const char *name,
                             const struct mat_mac *);
 
+/* Routers in these networks come first: where the kernel would take a default
+ * router elsewhere, one of these is taken, if there is any. */
+void matd_routes_prefer(struct matd_routes *, const struct mat_moa_prefix *,
+                        size_t n);
+
 /* 'via' may have a zero address.  The answer comes from matd_routes_run(). */
 void matd_routes_want(struct matd_routes *, uint16_t id,
                       const struct mat_addr *addr,
