@@ -45,7 +45,7 @@ log_host(struct mat_agent *a, const struct mat_output *out)
 
     mat_agent_log(a, out->state == MAT_MEMBER_DEAD ? MAT_AGENT_WARN
                   : out->state == MAT_MEMBER_SUSPECT ? MAT_AGENT_DEBUG
-                  : MAT_AGENT_INFO, "host %" PRIu64 " is %s", out->host,
+                  : MAT_AGENT_INFO, "host 0x%" PRIx64 " is %s", out->host,
                   out->state <= MAT_MEMBER_LEFT ? states[out->state] : "?");
 }
 
@@ -174,6 +174,7 @@ apply_vmn(struct mat_agent *a, const struct mat_key *key,
     } else {
         live_elsewhere(a, home);
     }
+    mat_agent_check_double(a, home);
     mat_home_put(a, home);
 }
 
@@ -313,15 +314,34 @@ set_frozen(struct mat_agent *a, struct mat_home *home, bool is_frozen)
 static void
 nobody_has(struct mat_agent *a, struct mat_home *home)
 {
-    struct mat_stay *stay = home->stay;
-
-    if (!stay || !stay->is_asked) {
-        return;
+    if (home->stay && home->stay->is_asked) {
+        mat_agent_unanswered(a, home->stay);
     }
-    stay->is_asked = false;
-    mat_heap_cancel(&a->heap, &stay->timer);
-    if (mat_home_may_claim(home) && stay->dock && !stay->dock->is_dead) {
-        mat_home_step(a, home, MAT_LIFE_STARTS, stay->dock, "unknown");
+}
+
+/* Another host has taken it, and insists.  That is so in each move without a
+ * hint; but if the VMN there has another MAC, there are two. */
+static void
+conflict(struct mat_agent *a, struct mat_home *home, uint64_t host)
+{
+    struct mat_stay *stay = home->stay;
+    char name[MAT_HOME_STRLEN], text[MAT_AGENT_TEXT_SIZE];
+
+    home->is_in_conflict = stay != NULL;
+    mat_home_format(home, name);
+    if (stay && stay->dock && home->guest && stay->dock->config.has_mac
+        && !mat_mac_equal(&stay->dock->config.mac, &home->guest->mac)) {
+        snprintf(text, sizeof text,
+                 "%s is used by two VMs: that on port %s here, which is cut "
+                 "off now, and one at host 0x%" PRIx64, name,
+                 stay->dock->name, host);
+        mat_agent_log(a, MAT_AGENT_ALARM, "%s", text);
+        mat_agent_problem(a, mat_key_hash(&home->key), text);
+        home->is_noted = true;
+    } else {
+        mat_agent_log(a, MAT_AGENT_INFO,
+                      "%s: host 0x%" PRIx64 " insists that it is there", name,
+                      host);
     }
 }
 
@@ -329,7 +349,6 @@ static void
 vmn_event(struct mat_agent *a, const struct mat_output *out)
 {
     struct mat_home *home = mat_home_find(a, out->key.zone, &out->key.addr);
-    char name[MAT_HOME_STRLEN];
 
     if (!home) {
         return;
@@ -340,10 +359,7 @@ vmn_event(struct mat_agent *a, const struct mat_output *out)
         break;
     case MAT_VMN_CONFLICT:
         mat_agent_count(a, MAT_AGENT_C_CONFLICTS);
-        home->is_in_conflict = home->stay != NULL;
-        mat_agent_log(a, MAT_AGENT_INFO,
-                      "%s: host %" PRIu64 " insists that it is there",
-                      mat_home_format(home, name), out->host);
+        conflict(a, home, out->host);
         break;
     case MAT_VMN_FROZEN:
         set_frozen(a, home, true);
@@ -445,6 +461,7 @@ mat_agent_set_gossip(struct mat_agent *a, int64_t now_us,
     a->gossip = gossip;
     a->recorder = recorder;
     a->host = host;
+    a->gossip_us = now_us;
     if (gossip) {
         apply_all(a);
         if (a->is_ready && mat_agent_has_gossip(a)) {
