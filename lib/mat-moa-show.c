@@ -26,7 +26,8 @@ static const char *const result_texts[] = {
     [MAT_MOA_NO_POOL] = "there is no pool of this family for this uplink",
     [MAT_MOA_NO_UPLINK] = "the uplink does not exist or is down",
     [MAT_MOA_TAKEN] = "another VMN has the address",
-    [MAT_MOA_BAD] = "not the address of a host, or of the wrong family"
+    [MAT_MOA_BAD] = "not the address of a host, or of the wrong family",
+    [MAT_MOA_FULL] = "too many addresses are used or in quarantine"
 };
 
 static const char *const counter_names[] = {
@@ -50,7 +51,7 @@ mat_moa_state_name(enum mat_moa_state state)
 const char *
 mat_moa_strerror(enum mat_moa_result result)
 {
-    return result <= MAT_MOA_BAD ? result_texts[result] : "?";
+    return result <= MAT_MOA_FULL ? result_texts[result] : "?";
 }
 
 const char *

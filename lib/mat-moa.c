@@ -387,7 +387,8 @@ mat_moa_take(struct mat_moa *m, int64_t now_us,
     r = r ? r : take_from_shelf(m, &take);
     if (!r) {
         m->counters[MAT_MOA_COUNT_REFUSED]++;
-        return take.has_pool ? MAT_MOA_EXHAUSTED : MAT_MOA_NO_POOL;
+        return (m->n_records >= MAT_MOA_RECORDS_MAX ? MAT_MOA_FULL
+                : take.has_pool ? MAT_MOA_EXHAUSTED : MAT_MOA_NO_POOL);
     }
     was = (enum mat_moa_state) r->list;
     if (r->list != MAT_MOA_USED) {
@@ -436,7 +437,7 @@ mat_moa_adopt(struct mat_moa *m, int64_t now_us,
     mat_moa_tick(m, now_us);
     r = mat_moa_record_get(m, moa);
     if (!r) {
-        return MAT_MOA_EXHAUSTED;
+        return MAT_MOA_FULL;
     } else if (r->list == MAT_MOA_USED) {
         return (mat_moa_is_owner(r, owner) ? MAT_MOA_OK : MAT_MOA_TAKEN);
     }
@@ -474,7 +475,7 @@ mat_moa_restore(struct mat_moa *m, int64_t now_us,
     }
     r = mat_moa_record_get(m, moa);
     if (!r) {
-        return MAT_MOA_EXHAUSTED;
+        return MAT_MOA_FULL;
     } else if (r->list == MAT_MOA_USED || r->list == MAT_MOA_QUARANTINED
                || r->list == MAT_MOA_CONFLICT) {
         return MAT_MOA_TAKEN;

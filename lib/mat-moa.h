@@ -216,7 +216,8 @@ enum mat_moa_result {
     MAT_MOA_NO_POOL,            /* No range of this family on this uplink. */
     MAT_MOA_NO_UPLINK,          /* No such uplink, or down. */
     MAT_MOA_TAKEN,              /* Another VMN has the address. */
-    MAT_MOA_BAD                 /* Not a host's address, or bad family. */
+    MAT_MOA_BAD,                /* Not a host's address, or bad family. */
+    MAT_MOA_FULL                /* MAT_MOA_RECORDS_MAX are used or rest. */
 };
 
 const char *mat_moa_strerror(enum mat_moa_result);

@@ -611,6 +611,40 @@ test_rate(void **state)
     stock_end();
 }
 
+/* There is a limit to what is remembered, and it never makes anybody get what
+ * must rest. */
+static enum mat_moa_result
+take_nth(uint32_t n, struct mat_moa_info *info)
+{
+    struct mat_moa_want want = { .owner = stock_owner(0, "2001:db8:9::") };
+
+    memcpy(&want.owner.hoa.b[12], &n, sizeof n);
+    return mat_moa_take(moa, now_us, &want, info);
+}
+
+static void
+test_limit_of_records(void **state)
+{
+    struct mat_moa_info info, first;
+    uint32_t n = 0;
+
+    (void) state;
+    stock_begin("", "routed:2001:db8:1::/64", 1, 8);
+    assert_int_equal(take_nth(n++, &first), MAT_MOA_OK);
+    while (n < MAT_MOA_RECORDS_MAX) {
+        assert_int_equal(take_nth(n++, &info), MAT_MOA_OK);
+    }
+    assert_int_equal(take_nth(n, &info), MAT_MOA_FULL);
+    assert_int_equal(take_nth(0, &info), MAT_MOA_OK);
+    assert_memory_equal(&info.moa, &first.moa, sizeof info.moa);
+    mat_moa_release(moa, now_us, &first.moa);
+    assert_int_equal(take_nth(n, &info), MAT_MOA_FULL);
+    stock_run(300 * S);
+    assert_int_equal(take_nth(n, &info), MAT_MOA_OK);
+    assert_memory_not_equal(&info.moa, &first.moa, sizeof info.moa);
+    stock_end();
+}
+
 /* All together, twice with the same seed: the same to the byte. */
 static void
 test_deterministic(void **state)
@@ -653,6 +687,7 @@ main(void)
         cmocka_unit_test(test_renumbering),
         cmocka_unit_test(test_two_uplinks),
         cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_limit_of_records),
         cmocka_unit_test(test_deterministic)
     };
 
