@@ -70,6 +70,85 @@ port_event(struct mat_agent *a, const struct mat_event *event)
 
 /* What guests say. */
 
+static void guest_event(struct mat_agent *, const struct mat_event *);
+
+/* Events of a port that the datapath has but the database has not told of. */
+static void
+keep(struct mat_dock *dock, const struct mat_event *event)
+{
+    if (!dock->kept) {
+        dock->kept = mat_xcalloc(MAT_AGENT_KEPT_MAX, sizeof *dock->kept);
+    }
+    dock->kept[dock->n_kept++ % MAT_AGENT_KEPT_MAX] = *event;
+}
+
+/* Events of ports of which only the number is known: a dump of the ports will
+ * tell, at the latest when the port has been put. */
+static void
+keep_pending(struct mat_agent *a, const struct mat_event *event)
+{
+    if (!a->pending) {
+        a->pending = mat_xcalloc(MAT_AGENT_PENDING_MAX, sizeof *a->pending);
+    }
+    if (a->n_pending >= MAT_AGENT_PENDING_MAX) {
+        mat_agent_count(a, MAT_AGENT_C_EVENTS_PORTLESS);
+    }
+    a->pending[a->n_pending++ % MAT_AGENT_PENDING_MAX] = *event;
+    a->wants_ports |= a->now_us - a->ports_asked_us >= MAT_AGENT_PORTS_US;
+}
+
+static bool
+is_recent(const struct mat_agent *a, const struct mat_event *event)
+{
+    return ((int64_t) (event->time_ns / 1000) + MAT_AGENT_HEARD_US
+            > a->now_us);
+}
+
+/* Hears what was said on a port before it was given. */
+void
+mat_agent_replay(struct mat_agent *a, struct mat_dock *dock)
+{
+    struct mat_event *kept = dock->kept;
+    unsigned int n = (dock->n_kept < MAT_AGENT_KEPT_MAX ? dock->n_kept
+                      : MAT_AGENT_KEPT_MAX);
+
+    dock->kept = NULL;
+    for (unsigned int i = dock->n_kept - n; i != dock->n_kept; i++) {
+        const struct mat_event *event = &kept[i % MAT_AGENT_KEPT_MAX];
+
+        if (is_recent(a, event)) {
+            guest_event(a, event);
+        }
+    }
+    dock->n_kept = 0;
+    free(kept);
+}
+
+/* The same for those of which it is known now which port it was; others wait
+ * for another while. */
+void
+mat_agent_replay_pending(struct mat_agent *a)
+{
+    struct mat_event *pending = a->pending;
+    uint64_t n = a->n_pending, i;
+
+    i = n > MAT_AGENT_PENDING_MAX ? n - MAT_AGENT_PENDING_MAX : 0;
+    a->pending = NULL;
+    a->n_pending = 0;
+    for (; i < n; i++) {
+        const struct mat_event *event = &pending[i % MAT_AGENT_PENDING_MAX];
+
+        if (mat_index_find(&a->odp_docks, event->odp_port)) {
+            guest_event(a, event);
+        } else if (is_recent(a, event)) {
+            keep_pending(a, event);
+        } else {
+            mat_agent_count(a, MAT_AGENT_C_EVENTS_PORTLESS);
+        }
+    }
+    free(pending);
+}
+
 static void
 guest_event(struct mat_agent *a, const struct mat_event *event)
 {
@@ -77,12 +156,10 @@ guest_event(struct mat_agent *a, const struct mat_event *event)
     struct mat_learn_said said;
 
     if (!dock) {
-        if (a->n_pending < MAT_AGENT_PENDING_MAX) {
-            a->pending[a->n_pending++] = *event;
-            a->wants_ports = true;
-        } else {
-            mat_agent_count(a, MAT_AGENT_C_EVENTS_PORTLESS);
-        }
+        keep_pending(a, event);
+        return;
+    } else if (!dock->is_given) {
+        keep(dock, event);
         return;
     }
     if (dock->is_given && !dock->is_uplink

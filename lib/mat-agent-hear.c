@@ -41,12 +41,16 @@ is_configured_hoa(const struct mat_dock *dock, const struct mat_addr *hoa)
 }
 
 static void
-note_violation(struct mat_agent *a, const struct mat_dock *dock,
+note_violation(struct mat_agent *a, struct mat_dock *dock,
                const struct mat_home *home, const struct mat_mac *mac)
 {
     char name[MAT_HOME_STRLEN], owner[MAT_MAC_STRLEN], text[MAT_MAC_STRLEN];
 
     mat_agent_count(a, MAT_AGENT_C_VIOLATIONS);
+    if (dock->warned_us && a->now_us - dock->warned_us < MAT_AGENT_WARN_US) {
+        return;
+    }
+    dock->warned_us = a->now_us;
     mat_agent_log(a, MAT_AGENT_WARN,
                   "port %s (%s) says that it has %s, which belongs to %s: "
                   "not believed", dock->name, mat_mac_format(mac, text),
@@ -90,15 +94,35 @@ home_starts(struct mat_agent *a, struct mat_home *home,
     mat_home_step(a, home, MAT_LIFE_STARTS, dock, trigger);
 }
 
-/* Nothing is known of 'home': asks peers, and prepares meanwhile. */
+static void
+ask(struct mat_agent *a, struct mat_stay *stay)
+{
+    const struct mat_call call = {
+        .kind = MAT_REC_ASK, .now_us = a->now_us,
+        .zone = stay->home->key.zone, .addr = stay->home->key.addr
+    };
+    int64_t again_us = a->now_us + MAT_AGENT_ASK_AGAIN_US;
+
+    mat_heap_set(&a->heap, &stay->timer,
+                 (again_us < stay->asked_until_us ? again_us
+                  : stay->asked_until_us));
+    mat_agent_count(a, MAT_AGENT_C_ASKED);
+    if (mat_agent_has_gossip(a)) {
+        mat_call_make(a->gossip, a->recorder, &call);
+    }
+}
+
+/* Nothing is known of 'home': asks peers, and prepares meanwhile.  An engine
+ * that has just been started knows no peers, and what it does not know is no
+ * answer: a VMN that has spoken waits a little for that, one that is only
+ * configured longer. */
 static void
 ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
           bool has_spoken, const char *trigger)
 {
-    const struct mat_call call = {
-        .kind = MAT_REC_ASK, .now_us = a->now_us, .zone = home->key.zone,
-        .addr = home->key.addr
-    };
+    int64_t until_us = a->now_us + MAT_AGENT_ASK_US;
+    int64_t join_us = a->gossip_us + (has_spoken ? MAT_AGENT_ASK_US
+                                      : MAT_AGENT_JOIN_US);
 
     mat_home_step(a, home, MAT_LIFE_PREPARE, dock, trigger);
     if (!home->stay) {
@@ -106,10 +130,79 @@ ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
     }
     home->stay->is_asked = true;
     home->stay->has_spoken = has_spoken;
-    home->stay->heard_us = a->now_us;
-    mat_heap_set(&a->heap, &home->stay->timer, a->now_us + MAT_AGENT_ASK_US);
-    mat_agent_count(a, MAT_AGENT_C_ASKED);
-    mat_call_make(a->gossip, a->recorder, &call);
+    home->stay->asked_until_us = join_us > until_us ? join_us : until_us;
+    ask(a, home->stay);
+}
+
+static void
+start_asked(struct mat_agent *a, struct mat_stay *stay)
+{
+    stay->is_asked = false;
+    mat_heap_cancel(&a->heap, &stay->timer);
+    if (mat_home_may_claim(stay->home) && stay->dock
+        && !stay->dock->is_dead) {
+        mat_home_step(a, stay->home, MAT_LIFE_STARTS, stay->dock, "unknown");
+    }
+}
+
+void
+mat_agent_ask_again(struct mat_agent *a, struct mat_stay *stay)
+{
+    if (a->now_us >= stay->asked_until_us) {
+        start_asked(a, stay);
+    } else {
+        ask(a, stay);
+    }
+}
+
+/* Unless it is too early to tell. */
+void
+mat_agent_unanswered(struct mat_agent *a, struct mat_stay *stay)
+{
+    int64_t join_us = a->gossip_us + (stay->has_spoken ? MAT_AGENT_ASK_US
+                                      : MAT_AGENT_JOIN_US);
+
+    if (a->now_us >= join_us || (stay->has_spoken && a->gossip
+                                 && mat_gossip_n_members(a->gossip,
+                                                         MAT_MEMBER_ALIVE)
+                                    > 0)) {
+        start_asked(a, stay);
+    }
+}
+
+/* A port has 'home' configured, but another VMN has it. */
+static void
+note_double(struct mat_agent *a, const struct mat_dock *dock,
+            struct mat_home *home)
+{
+    char name[MAT_HOME_STRLEN], mac[MAT_MAC_STRLEN];
+    char text[MAT_AGENT_TEXT_SIZE];
+    size_t n;
+
+    n = (size_t) snprintf(text, sizeof text,
+                          "port %s: %s (mat-hoa) is in use by %s", dock->name,
+                          mat_home_format(home, name),
+                          mat_mac_format(&home->guest->mac, mac));
+    if (mat_home_is_elsewhere(a, home) && n < sizeof text) {
+        n += (size_t) snprintf(text + n, sizeof text - n,
+                               " at host 0x%" PRIx64, home->live_host);
+    }
+    if (n < sizeof text) {
+        snprintf(text + n, sizeof text - n,
+                 ": give one of them another address");
+    }
+    mat_agent_problem(a, ~mat_key_hash(&home->key), text);
+    if (!home->is_doubled) {
+        home->is_doubled = true;
+        mat_agent_log(a, MAT_AGENT_ALARM, "%s", text);
+    }
+}
+
+static void
+forget_double(struct mat_agent *a, struct mat_home *home)
+{
+    home->is_doubled = false;
+    mat_agent_no_problem(a, ~mat_key_hash(&home->key));
 }
 
 static bool
@@ -195,6 +288,9 @@ mat_agent_answered(struct mat_agent *a, struct mat_home *home)
     stay->is_asked = false;
     mat_heap_cancel(&a->heap, &stay->timer);
     if (!dock || !may_take(a, dock, &home->guest->mac)) {
+        if (dock && is_configured_hoa(dock, &home->key.addr)) {
+            note_double(a, dock, home);
+        }
         mat_learn_forget(a->learn, a->now_us, home->key.zone,
                          &home->key.addr);
         mat_home_step(a, home, MAT_LIFE_FAILED, NULL, "another's");
@@ -253,10 +349,12 @@ bound_by_config(struct mat_agent *a, const struct mat_learn_binding *b)
     if (!home->guest || is_unknown(home)) {
         mat_home_set_mac(a, home, &b->mac);
     }
-    if (!home->guest || !mat_mac_equal(&home->guest->mac, &b->mac)
-        || !mat_home_may_claim(home)) {
-        mat_home_put(a, home);
-        return;                 /* It is another's until the VMN speaks. */
+    if (!home->guest || !mat_home_may_claim(home)) {
+        mat_home_refresh(a, home);
+        return;
+    } else if (!mat_mac_equal(&home->guest->mac, &b->mac)) {
+        note_double(a, dock, home);     /* Until the VMN speaks. */
+        return;
     }
     if (is_unknown(home)) {
         if (mat_agent_has_gossip(a)) {
@@ -273,11 +371,33 @@ bound_by_config(struct mat_agent *a, const struct mat_learn_binding *b)
     }
 }
 
+void
+mat_agent_check_double(struct mat_agent *a, struct mat_home *home)
+{
+    struct mat_learn_binding b;
+
+    if (!home->is_doubled) {
+        return;
+    }
+    forget_double(a, home);
+    if (mat_learn_find(a->learn, home->key.zone, &home->key.addr, &b)
+        && b.configured) {
+        if (!home->live_host && !home->stay) {
+            mat_home_set_mac(a, home, &b.mac);
+        }
+        bound_by_config(a, &b);
+    }
+}
+
 static void
 unbound(struct mat_agent *a, const struct mat_learn_change *change)
 {
     const struct mat_learn_binding *b = &change->binding;
     struct mat_home *home = mat_home_find(a, b->zone, &b->hoa);
+
+    if (home && home->is_doubled) {
+        forget_double(a, home);
+    }
 
     if ((change->why == MAT_LEARN_WHY_AGE
          || change->why == MAT_LEARN_WHY_CONFIG)

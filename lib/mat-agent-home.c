@@ -190,6 +190,9 @@ void
 mat_home_put(struct mat_agent *a, struct mat_home *home)
 {
     if (mat_home_is_unused(home)) {
+        if (home->is_doubled) {
+            mat_agent_no_problem(a, ~mat_key_hash(&home->key));
+        }
         if (home->is_noted) {
             mat_agent_no_problem(a, mat_key_hash(&home->key));
         }

@@ -32,7 +32,8 @@ enum {
     MAT_AGENT_WANTS_MAX = MAT_AGENT_PREPS_MAX + 3,
     MAT_AGENT_GUEST_MAX = 64,   /* Homes of one guest that move together. */
     MAT_AGENT_NOTICES_MAX = 8,  /* Late senders remembered per stay. */
-    MAT_AGENT_PENDING_MAX = 64, /* Events of ports not yet known. */
+    MAT_AGENT_PENDING_MAX = 1024,       /* Events of ports not yet known. */
+    MAT_AGENT_KEPT_MAX = 4,     /* Of one port that is not told of yet. */
     MAT_AGENT_PROBLEMS_KEPT = 64,
     MAT_AGENT_ZONES_KEPT = 4096
 };
@@ -50,6 +51,12 @@ enum {
                                                  * hint was wrong. */
 #define MAT_AGENT_PREPARE_US (120 * MAT_AGENT_S)        /* Without port. */
 #define MAT_AGENT_ASK_US (1 * MAT_AGENT_S)      /* An answer of peers. */
+#define MAT_AGENT_ASK_AGAIN_US (250 * MAT_AGENT_MS)
+#define MAT_AGENT_JOIN_US (3 * MAT_AGENT_S)     /* After its start the engine
+                                                 * knows no peers yet. */
+#define MAT_AGENT_WARN_US (60 * MAT_AGENT_S)    /* Between warnings of one
+                                                 * port. */
+#define MAT_AGENT_PORTS_US (200 * MAT_AGENT_MS) /* Between dumps of ports. */
 #define MAT_AGENT_SETTLE_US (60 * MAT_AGENT_S)  /* After a start. */
 #define MAT_AGENT_HARVEST_US (2 * MAT_AGENT_S)
 #define MAT_AGENT_ECHO_US (100 * MAT_AGENT_MS)  /* What a VMN said before it
@@ -87,6 +94,10 @@ struct mat_dock {
     uint32_t n_refs;            /* Slots and stays. */
     struct mat_mac heard_mac;   /* Who spoke last, and when. */
     int64_t heard_us;
+    int64_t warned_us;
+    struct mat_event *kept;     /* What was said before it was given: the last
+                                 * of 'n_kept' in a ring, or null. */
+    unsigned int n_kept;
     struct mat_stay *stays;
 };
 
@@ -127,6 +138,8 @@ struct mat_home {
     bool is_frozen;             /* By the engine's damping. */
     bool is_stopped;            /* By the operator. */
     bool is_in_conflict;
+    bool is_doubled;            /* Configured here, live elsewhere with another
+                                 * MAC; in a problem. */
     bool is_waiting;            /* For a route: in 'waiting' of its way. */
     bool is_noted;              /* In a problem. */
     struct mat_home *next_waiting;
@@ -148,6 +161,7 @@ struct mat_stay {
     struct mat_addr moa;
     bool has_moa;               /* In the stock. */
     bool is_asked;              /* PREPARED: if nobody has it, it is here. */
+    int64_t asked_until_us;
     bool has_spoken;            /* Asked since it spoke, not since it is
                                  * configured. */
     bool is_claim_due;          /* LIVE: as soon as 'sequence' is acked. */
@@ -251,8 +265,10 @@ struct mat_agent {
     size_t n_extras, extras_allocated;
     struct mat_stay **unacked;  /* Claims that wait, oldest first. */
     size_t n_unacked, unacked_allocated;
-    struct mat_event pending[MAT_AGENT_PENDING_MAX];
-    size_t n_pending;
+    struct mat_event *pending;  /* A ring; the last of 'n_pending'. */
+    uint64_t n_pending;
+    int64_t ports_asked_us;
+    int64_t gossip_us;          /* When the engine came. */
 
     struct mat_agent_item *items;       /* Outputs: a ring. */
     size_t items_head, n_items, items_allocated;
@@ -350,11 +366,21 @@ void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,
                      const struct mat_learn_said *, int64_t said_us,
                      const char *trigger);
+/* Asks once more, or takes silence for an answer. */
+void mat_agent_ask_again(struct mat_agent *, struct mat_stay *);
+/* Nobody has what was asked for. */
+void mat_agent_unanswered(struct mat_agent *, struct mat_stay *);
+/* What is known of 'home' has changed: is it still doubled? */
+void mat_agent_check_double(struct mat_agent *, struct mat_home *);
 /* What was asked for is live elsewhere: "home" has its MAC there. */
 void mat_agent_answered(struct mat_agent *, struct mat_home *);
 void mat_agent_drain_learn(struct mat_agent *);
 void mat_agent_expect(struct mat_agent *, struct mat_dock *, uint32_t zone,
                       const struct mat_mac *);
+
+/* mat-agent-event.c */
+void mat_agent_replay(struct mat_agent *, struct mat_dock *);
+void mat_agent_replay_pending(struct mat_agent *);
 
 /* mat-agent-port.c */
 struct mat_dock *mat_dock_find(const struct mat_agent *, const char *name);

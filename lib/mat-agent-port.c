@@ -76,6 +76,7 @@ mat_dock_put(struct mat_agent *a, struct mat_dock *dock)
     }
     if (dock->odp_port == MAT_TABLE_NO_PORT) {
         mat_index_remove(&a->docks, dock_hash(a, dock->name));
+        free(dock->kept);
         free(dock);
     }
 }
@@ -329,6 +330,9 @@ mat_dock_start(struct mat_agent *a, struct mat_dock *dock)
         mat_agent_expect(a, dock, dock->config.zone, &dock->config.mac);
     }
     refresh_stays(a, dock);
+    if (dock->kept) {
+        mat_agent_replay(a, dock);
+    }
 }
 
 static void

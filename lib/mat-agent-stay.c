@@ -661,8 +661,7 @@ mat_stay_timer(struct mat_agent *a, struct mat_stay *stay)
     switch (stay->state) {
     case MAT_LIFE_PREPARED:
         if (stay->is_asked) {
-            stay->is_asked = false;
-            mat_home_step(a, stay->home, MAT_LIFE_STARTS, NULL, "asked");
+            mat_agent_ask_again(a, stay);
         } else if (!stay->dock) {
             mat_home_step(a, stay->home, MAT_LIFE_QUIET, NULL, "timeout");
         }

@@ -543,24 +543,6 @@ compared(struct mat_agent *a)
     }
 }
 
-/* Events of ports that were not known when they came. */
-static void
-replay_pending(struct mat_agent *a)
-{
-    size_t n = a->n_pending;
-
-    a->n_pending = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct mat_event event = a->pending[i];
-
-        if (mat_index_find(&a->odp_docks, event.odp_port)) {
-            mat_agent_event(a, a->now_us, &event);
-        } else {
-            mat_agent_count(a, MAT_AGENT_C_EVENTS_PORTLESS);
-        }
-    }
-}
-
 void
 mat_agent_dump_end(struct mat_agent *a, int64_t now_us,
                    enum mat_update_dump kind)
@@ -569,7 +551,8 @@ mat_agent_dump_end(struct mat_agent *a, int64_t now_us,
     switch (kind) {
     case MAT_UPDATE_DUMP_PORTS:
         a->asked_ports = false;
-        replay_pending(a);
+        a->ports_asked_us = now_us;
+        mat_agent_replay_pending(a);
         break;
     case MAT_UPDATE_DUMP_ENTRIES:
         if (a->is_dumping) {

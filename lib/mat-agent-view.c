@@ -16,7 +16,7 @@ fill_vmn(const struct mat_agent *a, const struct mat_home *home,
         .state = mat_home_state(home), .host = home->live_host,
         .moa = home->live_moa, .is_frozen = home->is_frozen
                                             || home->is_stopped,
-        .is_in_conflict = home->is_in_conflict,
+        .is_in_conflict = home->is_in_conflict || home->is_doubled,
         .is_waiting_for_route = home->is_waiting,
         .n_prepared = home->n_preps,
         .prepared_host = home->n_preps ? home->preps[0].host : 0,

@@ -42,6 +42,7 @@ void
 mat_agent_destroy(struct mat_agent *a)
 {
     struct mat_home *home;
+    struct mat_dock *dock;
     size_t cursor = 0;
 
     if (!a) {
@@ -50,6 +51,10 @@ mat_agent_destroy(struct mat_agent *a)
     while ((home = mat_index_next(&a->homes, &cursor)) != NULL) {
         free(home->stay);
         free(home->preps);
+    }
+    cursor = 0;
+    while ((dock = mat_index_next(&a->docks, &cursor)) != NULL) {
+        free(dock->kept);
     }
     destroy_values(&a->homes);
     destroy_values(&a->guests);
@@ -65,6 +70,7 @@ mat_agent_destroy(struct mat_agent *a)
     mat_moa_destroy(a->moa);
     mat_learn_destroy(a->learn);
     free(a->extras);
+    free(a->pending);
     free(a->unacked);
     free(a);
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -101,6 +102,117 @@ test_an_unknown_address_is_asked_for_first(void **state)
     fleet_expect_at(f, 0, "vm5", VM);
     assert_true(fleet_live(f, 1, VM, &e));
     assert_true(mat_mac_equal(&e.mac, &(struct mat_mac) { { 2, [5] = 5 } }));
+    end(f);
+}
+
+static bool
+has_problem(struct fleet *f, int host, const char *text)
+{
+    char problem[MAT_AGENT_TEXT_SIZE];
+    size_t cursor = 0;
+
+    while (mat_agent_next_problem(f->hosts[host].agent, &cursor, problem)) {
+        if (strstr(problem, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An operator gives a port the address of another's VM. */
+static void
+test_a_configured_double_is_named(void **state)
+{
+    struct fleet *f = given(2);
+
+    (void) state;
+    fleet_plug(f, 1, "double", 7, VM);
+    fleet_run(f, 5 * SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    assert_true(has_problem(f, 1, "port double: zone 7 10.1.0.5 (mat-hoa)"));
+    fleet_unplug(f, 1, "double");
+    fleet_run(f, SIM_S);
+    assert_false(has_problem(f, 1, "double"));
+    /* Once more, and this time the first one goes. */
+    fleet_plug(f, 1, "double", 7, VM);
+    fleet_run(f, SIM_S);
+    assert_true(has_problem(f, 1, "double"));
+    fleet_unplug(f, 0, "vm5");
+    fleet_run(f, 20 * SIM_S);
+    assert_false(has_problem(f, 1, "double"));
+    fleet_expect_at(f, 1, "double", VM);
+    end(f);
+}
+
+/* The same when the agent there starts, and knows nothing yet. */
+static void
+test_a_configured_double_at_the_start(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_agent_port_config with_hoa = {
+        .enabled = true, .zone = FLEET_ZONE, .has_mac = true,
+        .mac = fleet_mac(7), .n_hoas = 1
+    };
+
+    (void) state;
+    mat_addr_parse(VM, &with_hoa.hoas[0]);
+    fleet_stop_agent(f, 1);
+    fleet_run(f, SIM_S);
+    f->hosts[1].n_disk = 0;
+    mat_table_flush(f->hosts[1].table);
+    fleet_start_agent(f, 1);
+    mat_agent_port(f->hosts[1].agent, f->now_us, "double", &with_hoa, 0,
+                   false);
+    mat_agent_ready(f->hosts[1].agent, f->now_us);
+    mat_agent_switch_connected(f->hosts[1].agent, f->now_us, 1);
+    fleet_run(f, 5 * SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    assert_true(has_problem(f, 1, "mat-hoa"));
+    assert_int_equal(counted(f, 0, MAT_AGENT_C_LOST), 0);
+    end(f);
+}
+
+/* The packet overtakes the database. */
+static void
+test_a_guest_that_speaks_before_its_port_is_told(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_agent_port_config config = {
+        .enabled = true, .zone = FLEET_ZONE
+    };
+    struct mat_mac device = fleet_mac(100);
+
+    (void) state;
+    for (unsigned int i = 0; i < 200; i++) {
+        char port[16], hoa[24];
+
+        snprintf(port, sizeof port, "new%u", i);
+        snprintf(hoa, sizeof hoa, "10.5.0.%u", i + 1);
+        mat_table_port_attached(f->hosts[0].table, port, 100 + i, &device,
+                                1500);
+        if (i & 1) {
+            fleet_port_event(f, 0, port, MAT_EVENT_PORT_ATTACHED);
+        }
+        fleet_say(f, 0, port, MAT_EVENT_GARP, 0x300 + i, hoa);
+    }
+    fleet_run(f, SIM_S);
+    for (unsigned int i = 0; i < 60; i++) {
+        char port[16];
+
+        snprintf(port, sizeof port, "new%u", i);
+        config.has_mac = true;
+        config.mac = fleet_mac(0x300 + i);
+        mat_agent_port(f->hosts[0].agent, f->now_us, port, &config, 0,
+                       false);
+    }
+    fleet_run(f, SIM_S);
+    for (unsigned int i = 0; i < 60; i++) {
+        char port[16], hoa[24];
+
+        snprintf(port, sizeof port, "new%u", i);
+        snprintf(hoa, sizeof hoa, "10.5.0.%u", i + 1);
+        fleet_expect_at(f, 0, port, hoa);
+    }
     end(f);
 }
 
@@ -427,6 +539,9 @@ main(void)
         cmocka_unit_test(test_a_forged_rarp_does_not_win),
         cmocka_unit_test(test_an_address_of_another_is_not_taken),
         cmocka_unit_test(test_an_unknown_address_is_asked_for_first),
+        cmocka_unit_test(test_a_configured_double_is_named),
+        cmocka_unit_test(test_a_configured_double_at_the_start),
+        cmocka_unit_test(test_a_guest_that_speaks_before_its_port_is_told),
         cmocka_unit_test(test_two_vms_that_are_one),
         cmocka_unit_test(test_the_operator_freezes),
         cmocka_unit_test(test_what_was_said_before_the_move_is_old),
