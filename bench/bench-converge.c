@@ -2,15 +2,14 @@
 /* How fast do hosts learn of moves?  Measured in the simulator: virtual time,
  * so the figures depend on the protocol and the network only.
  *
- *     bench-converge [lan|wan|partition|join|huge|core]...
+ *     bench-converge [lan|wan|partition|join|join-single|huge]...
  *
- * Each case prints a line of a Markdown table; "core" what one core handles,
- * in real time, with the real crypto. */
+ * Each case prints lines of a Markdown table.  In "join" hosts also need the
+ * time that the real crypto and all else takes on this machine. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "mat-mem.h"
 #include "sim.h"
@@ -51,15 +50,6 @@ percentile_ms(int64_t *samples, size_t n, double share)
     }
     qsort(samples, n, sizeof *samples, compare_int64);
     return (double) samples[i] / 1000;
-}
-
-static double
-now_s(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double) ts.tv_sec + (double) ts.tv_nsec / 1e9;
 }
 
 static void
@@ -696,58 +686,13 @@ huge(void)
     end(&b);
 }
 
-/* One core, real time, real crypto. */
-static void
-core(void)
-{
-    struct sim s = { .real_crypto = true };
-    struct sim_identity *id;
-    uint8_t text[64] = { 1 }, signature[64];
-    double start, sign_us, verify_us;
-    uint64_t n;
-    int n_moves = 0;
-
-    sim_init(&s, 1, 20, 200);
-    id = &s.hosts[0].identity;
-    start = now_s();
-    for (int i = 0; i < 2000; i++) {
-        id->crypto.sign(id->crypto.aux, signature, text, sizeof text);
-    }
-    sign_us = (now_s() - start) * 1e6 / 2000;
-    start = now_s();
-    for (int i = 0; i < 2000; i++) {
-        id->crypto.verify(id->crypto.aux, id->public_key, signature, text,
-                          sizeof text);
-    }
-    verify_us = (now_s() - start) * 1e6 / 2000;
-    sim_host_start_all(&s);
-    for (int i = 0; i < 200; i++) {
-        sim_vm_create(&s, i, i % 20);
-    }
-    sim_run(&s, 20 * SIM_S);
-    n = s.net.n_sent;
-    start = now_s();
-    while (now_s() - start < 5) {
-        int vm = n_moves++ % 200;
-
-        sim_vm_move(&s, vm, (s.vms[vm].host + 1 + n_moves % 18) % 20);
-        sim_run(&s, 2 * SIM_MS);
-    }
-    start = now_s() - start;
-    printf("| one core: all 20 hosts of a simulation | %.0f datagrams/s | "
-           "%.0f moves/s, each told to 19 hosts | sign %.0f us | verify "
-           "%.0f us | real crypto |\n", (double) (s.net.n_sent - n) / start,
-           n_moves / start, sign_us, verify_us);
-    sim_destroy(&s);
-}
-
 int
 main(int argc, char *argv[])
 {
     static const struct { const char *name; void (*run)(void); } cases[] = {
         { "lan", lan }, { "wan", wan }, { "partition", partition },
         { "join", join }, { "join-single", join_single },
-        { "core", core }, { "huge", huge }
+        { "huge", huge }
     };
 
     printf("| case | correspondents p50 ms | p99 | all hosts p50 ms | p99 | "

@@ -37,6 +37,7 @@ enum mat_timer_kind {
     MAT_TIMER_TOMBSTONES,
     MAT_TIMER_SWEEP,
     MAT_TIMER_PACE,
+    MAT_TIMER_GATHER,
     MAT_TIMER_SUSPICION,        /* struct mat_peer */
     MAT_TIMER_PARCEL,           /* struct mat_parcel */
     MAT_TIMER_RELAY,            /* struct mat_relay */
@@ -148,6 +149,14 @@ struct mat_parcel {
     uint8_t tries, reroutes;
     uint8_t n;
     uint16_t size;              /* Of the claims, on the wire. */
+    const struct mat_claim *claims[MAT_PARCEL_CLAIMS_MAX];
+};
+
+/* A parcel to be passed on along the tree. */
+struct mat_gathered {
+    struct mat_claims_head head;
+    uint64_t from;
+    size_t n;
     const struct mat_claim *claims[MAT_PARCEL_CLAIMS_MAX];
 };
 
@@ -345,12 +354,13 @@ struct mat_gossip {
     struct mat_member **members;
     size_t n_members, members_allocated;
     size_t n_in_state[4];
+    uint64_t members_sum;       /* See mat_member_digest(). */
     struct mat_rumor rumors[MAT_RUMORS_MAX];
     size_t n_rumors, next_rumor;
 
     struct mat_prober prober;
     struct mat_sync sync;
-    struct mat_timer join, ghosts, tombstone_timer, sweep, pace;
+    struct mat_timer join, ghosts, tombstone_timer, sweep, pace, gather;
     size_t sweep_cursor;
 
     struct mat_parcel *parcel_free;
@@ -359,6 +369,9 @@ struct mat_gossip {
     bool push_is_done;          /* Some push has nobody to wait for. */
     struct mat_peer *busy;      /* With parcels that may be sent. */
     struct mat_claim_list spread;       /* Own news for all. */
+    struct mat_gathered *gathered;      /* To be passed on together. */
+    size_t n_gathered;
+    int64_t relayed_us;         /* When something was passed on. */
     uint64_t seen[MAT_SEEN_MAX];        /* Spread parcels passed on. */
     size_t next_seen;
 
@@ -432,6 +445,8 @@ struct mat_member *mat_member_random(struct mat_gossip *, uint32_t zone,
 bool mat_member_has_zone(const struct mat_member *, uint32_t zone);
 bool mat_member_is_usable(const struct mat_member *);
 uint64_t mat_member_digest(const struct mat_gossip *);
+uint64_t mat_member_print(uint64_t id, uint32_t gen, uint32_t inc,
+                          enum mat_member_state);
 void mat_member_send_table(struct mat_gossip *, struct mat_peer *);
 void mat_member_put_rumors(struct mat_gossip *, struct mat_writer *);
 void mat_member_leave(struct mat_gossip *);
@@ -487,6 +502,11 @@ void mat_spread_flush(struct mat_gossip *);
 void mat_spread_branch(struct mat_gossip *, const struct mat_claims_head *,
                        uint8_t reroutes, uint64_t except,
                        const struct mat_claim *const *, size_t n);
+void mat_spread_relay(struct mat_gossip *, const struct mat_claims_head *,
+                      uint64_t from, const struct mat_claim *const *claims,
+                      size_t n);
+void mat_spread_gathered(struct mat_gossip *);
+void mat_spread_destroy(struct mat_gossip *);
 bool mat_spread_is_new(struct mat_gossip *, const struct mat_claims_head *,
                        const struct mat_claim *const *, size_t n);
 

@@ -137,7 +137,7 @@ mat_gossip_destroy(struct mat_gossip *g)
     mat_vmn_destroy(g);
     mat_correspond_destroy(g);
     mat_damp_destroy(g);
-    mat_claim_list_destroy(&g->spread);
+    mat_spread_destroy(g);
     mat_claim_unref(g->replaced);
     mat_member_destroy(g);
     mat_store_destroy(&g->store);
@@ -282,6 +282,9 @@ expire(struct mat_gossip *g, struct mat_timer *t)
     case MAT_TIMER_SWEEP:
         sweep(g);
         break;
+    case MAT_TIMER_GATHER:
+        mat_spread_gathered(g);
+        break;
     case MAT_TIMER_PACE:
         g->is_dirty = true;
         break;
@@ -358,7 +361,7 @@ receive_claims(struct mat_gossip *g, struct mat_peer *from, uint64_t counter,
     }
     if (head.flags & MAT_CLAIMS_SPREAD && n
         && mat_spread_is_new(g, &head, now_here, n)) {
-        mat_spread_branch(g, &head, 0, from->member->id, now_here, n);
+        mat_spread_relay(g, &head, from->member->id, now_here, n);
     }
     while (n) {
         mat_claim_unref(now_here[--n]);

@@ -238,22 +238,42 @@ tell(struct mat_gossip *g, struct mat_peer *to, uint64_t about, uint64_t by)
     mat_post(g, to, MAT_MSG_RUMORS, &w, false);
 }
 
-/* What all members are said to be, as one number. */
+/* What all members are said to be, as one number: a sum that is kept up to
+ * date, since with many members it would take long to make. */
+
+uint64_t
+mat_member_print(uint64_t id, uint32_t gen, uint32_t inc,
+                 enum mat_member_state state)
+{
+    uint64_t what = (uint64_t) state << 60 ^ (uint64_t) gen << 32 ^ inc;
+
+    return mat_mix64(id ^ mat_mix64(what));
+}
+
 uint64_t
 mat_member_digest(const struct mat_gossip *g)
 {
-    uint64_t digest = mat_mix64(g->config.id
-                                ^ mat_mix64((uint64_t) g->generation << 32
-                                            ^ g->incarnation));
+    return g->members_sum ^ mat_member_print(g->config.id, g->generation,
+                                             g->incarnation,
+                                             MAT_MEMBER_ALIVE);
+}
 
-    for (size_t i = 0; i < g->n_members; i++) {
-        const struct mat_member *m = g->members[i];
-        uint64_t state = (uint64_t) m->state << 60
-                         ^ (uint64_t) generation(m) << 32 ^ m->incarnation;
-
-        digest ^= mat_mix64(m->id ^ mat_mix64(state));
+/* To be called before and after each change of 'm'. */
+static void
+toggle(struct mat_gossip *g, const struct mat_member *m)
+{
+    if (m->host) {
+        g->members_sum ^= mat_member_print(m->id, generation(m),
+                                           m->incarnation, m->state);
     }
-    return digest;
+}
+
+static void
+set_incarnation(struct mat_gossip *g, struct mat_member *m, uint32_t inc)
+{
+    toggle(g, m);
+    m->incarnation = inc;
+    toggle(g, m);
 }
 
 /* Tells 'to' about a random stretch of the table: after some rounds of
@@ -308,7 +328,9 @@ set_state(struct mat_gossip *g, struct mat_member *m,
     }
     g->n_in_state[m->state]--;
     g->n_in_state[state]++;
+    toggle(g, m);
     m->state = (uint8_t) state;
+    toggle(g, m);
     m->since_us = g->now_us;
     if (state != MAT_MEMBER_SUSPECT && m->peer) {
         mat_timer_cancel(g, &m->peer->suspicion);
@@ -478,7 +500,7 @@ hear(struct mat_gossip *g, struct mat_member *m, uint64_t by, uint32_t inc,
         pass_on(g, m, by, inc, state);
         return;
     }
-    m->incarnation = inc;
+    set_incarnation(g, m, inc);
     if (state == MAT_MEMBER_SUSPECT) {
         suspect(g, m, by);
     } else {
@@ -535,13 +557,15 @@ mat_member_host_claim(struct mat_gossip *g, const struct mat_claim *claim)
         }
         mat_output_event(g, &out);
     }
+    toggle(g, m);
     mat_claim_unref(m->host);
     m->host = mat_claim_ref(claim);
+    toggle(g, m);
     if (m->peer) {
         m->peer->is_keyed = false;
     }
     if (claim->version.epoch > old_generation) {
-        m->incarnation = 0;
+        set_incarnation(g, m, 0);
         set_state(g, m, MAT_MEMBER_ALIVE);
         drop_rumor(g, id);
     }
@@ -587,6 +611,7 @@ mat_member_forget(struct mat_gossip *g, struct mat_member *m)
 
     MAT_ASSERT(g->members[i] == m);
     drop_rumor(g, m->id);
+    toggle(g, m);
     g->n_in_state[m->state]--;
     g->n_members--;
     memmove(&g->members[i], &g->members[i + 1],

@@ -10,6 +10,7 @@
 
 enum {
     DEAD_TRIES = 2,             /* For a peer that is thought to be dead. */
+    RELAY_TRIES = 3,            /* Then another host gets its task. */
     PACE_US = 5000,             /* Until a storm goes on. */
     PARCEL_CLAIMS_BYTES = MAT_WIRE_CLAIMS_MAX
 };
@@ -427,8 +428,11 @@ void
 mat_push_timer(struct mat_gossip *g, struct mat_parcel *parcel)
 {
     struct mat_peer *peer = parcel->peer;
-    uint32_t tries_max = peer->member->state == MAT_MEMBER_DEAD
-                         ? DEAD_TRIES : g->config.tuning.push_tries;
+    bool may_reroute = parcel->head.flags & MAT_CLAIMS_SPREAD
+                       && parcel->reroutes < MAT_PARCEL_REROUTES_MAX;
+    uint32_t tries_max = (peer->member->state == MAT_MEMBER_DEAD ? DEAD_TRIES
+                          : may_reroute ? RELAY_TRIES
+                          : g->config.tuning.push_tries);
 
     if (++parcel->tries < tries_max && !peer->member->is_refused) {
         mat_count(g, MAT_C_RETRANSMITTED);
@@ -437,8 +441,7 @@ mat_push_timer(struct mat_gossip *g, struct mat_parcel *parcel)
     }
     mat_count(g, MAT_C_PARCEL_LOST);
     land(g, parcel, false);
-    if (parcel->head.flags & MAT_CLAIMS_SPREAD
-        && parcel->reroutes < MAT_PARCEL_REROUTES_MAX) {
+    if (may_reroute) {
         mat_spread_branch(g, &parcel->head, parcel->reroutes + 1,
                           peer->member->id, parcel->claims, parcel->n);
     }

@@ -12,6 +12,12 @@
 #include "mat-engine.h"
 #include "mat-mem.h"
 
+enum {
+    RELAYS = 4,                 /* Of a part of the tree. */
+    GATHER_US = 10000,
+    GATHERED_MAX = 1024         /* Parcels. */
+};
+
 void
 mat_claim_list_add(struct mat_claim_list *list, const struct mat_claim *c)
 {
@@ -76,20 +82,46 @@ send_directly(struct mat_gossip *g, const struct mat_member *m,
     }
 }
 
-/* Of three random members the nearest, as far as RTTs are known. */
-static struct mat_member *
-choose_relay(struct mat_gossip *g, struct mat_member **members, size_t n)
+/* Better as a relay: lower. */
+static int64_t
+cost_of(const struct mat_gossip *g, const struct mat_member *m)
 {
-    struct mat_member *best = NULL;
-    int64_t best_rtt = 0;
+    int64_t rtt = m->peer ? mat_peer_rtt_us(g, m->peer) : -1;
 
-    for (int i = 0; i < 3; i++) {
-        struct mat_member *m = members[mat_rng_below(&g->rng, (uint32_t) n)];
-        int64_t rtt = m->peer ? mat_peer_rtt_us(g, m->peer) : -1;
+    return ((m->state == MAT_MEMBER_ALIVE ? 0 : INT64_MAX / 2)
+            + (rtt < 0 ? INT64_MAX / 4 : rtt));
+}
 
-        if (!best || (rtt >= 0 && (best_rtt < 0 || rtt < best_rtt))) {
-            best = m;
-            best_rtt = rtt;
+/* Of a few members that all hosts would think of (those of the least hashed
+ * ids) the nearest.  What many hosts say at once so goes through few relays,
+ * where it can share datagrams. */
+static struct mat_member *
+choose_relay(const struct mat_gossip *g, struct mat_member **members,
+             size_t n)
+{
+    struct mat_member *few[RELAYS] = { NULL }, *best;
+    size_t n_few = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash = mat_mix64(members[i]->id);
+        size_t at = n_few;
+
+        if (n_few < RELAYS) {
+            n_few++;
+        } else if (hash < mat_mix64(few[at - 1]->id)) {
+            at--;
+        } else {
+            continue;
+        }
+        for (; at && hash < mat_mix64(few[at - 1]->id); at--) {
+            few[at] = few[at - 1];
+        }
+        few[at] = members[i];
+    }
+    best = few[0];
+    for (size_t i = 1; i < n_few; i++) {
+        if (cost_of(g, few[i]) < cost_of(g, best)) {
+            best = few[i];
         }
     }
     return best;
@@ -134,6 +166,70 @@ mat_spread_branch(struct mat_gossip *g, const struct mat_claims_head *head,
         send_branches(g, head, reroutes, members, n_members, claims, n);
     }
     free(members);
+}
+
+/* Relaying.  The first parcel goes on at once; what comes within the next
+ * GATHER_US goes on together. */
+
+static void
+forget_gathered(struct mat_gathered *t)
+{
+    while (t->n) {
+        mat_claim_unref(t->claims[--t->n]);
+    }
+}
+
+void
+mat_spread_gathered(struct mat_gossip *g)
+{
+    g->relayed_us = g->now_us;
+    for (size_t i = 0; i < g->n_gathered; i++) {
+        struct mat_gathered *t = &g->gathered[i];
+
+        mat_spread_branch(g, &t->head, 0, t->from, t->claims, t->n);
+        forget_gathered(t);
+    }
+    g->n_gathered = 0;
+}
+
+void
+mat_spread_relay(struct mat_gossip *g, const struct mat_claims_head *head,
+                 uint64_t from, const struct mat_claim *const *claims,
+                 size_t n)
+{
+    struct mat_gathered *t;
+
+    if (g->relayed_us && g->now_us - g->relayed_us < GATHER_US) {
+        if (!mat_timer_is_armed(&g->gather)) {
+            mat_timer_set(g, &g->gather, MAT_TIMER_GATHER, GATHER_US);
+        }
+    } else {
+        mat_spread_gathered(g);
+        mat_spread_branch(g, head, 0, from, claims, n);
+        return;
+    }
+    if (g->n_gathered == GATHERED_MAX) {
+        mat_spread_gathered(g);
+    }
+    if (!g->gathered) {
+        g->gathered = mat_xcalloc(GATHERED_MAX, sizeof *g->gathered);
+    }
+    t = &g->gathered[g->n_gathered++];
+    t->head = *head;
+    t->from = from;
+    for (t->n = 0; t->n < n; t->n++) {
+        t->claims[t->n] = mat_claim_ref(claims[t->n]);
+    }
+}
+
+void
+mat_spread_destroy(struct mat_gossip *g)
+{
+    for (size_t i = 0; i < g->n_gathered; i++) {
+        forget_gathered(&g->gathered[i]);
+    }
+    free(g->gathered);
+    mat_claim_list_destroy(&g->spread);
 }
 
 /* Spreads what was added since the last time, zone by zone. */

@@ -3,13 +3,14 @@
  * for every order of events (tests/model/check.sh).
  *
  * Hosts A, B and C.  A is the old host, B the new one, C has a correspondent.
- * The record is the live register: (epoch, seq, owner), merged by the greatest
- * version, as in lib/mat-record.c.  Claims travel as messages that may be lost
+ * The record is a product, as in lib/mat-record.c: the live register (epoch,
+ * seq, owner), merged by the greatest version, and the prepared register of B,
+ * which counts only above the live one.  Claims travel as messages that may be lost
  * (left out), repeated and overtake each other; repair is a message that a
  * host may always send again.  The world:
  *
- *   - the VM moves from A to B, or the migration fails and it goes on at A, or
- *     it moves on to C
+ *   - the VM moves from A to B, prepared there or not, or the migration fails,
+ *     B withdraws and it goes on at A, or it moves on to C
  *   - an agent may crash and come back without memory of records, once; it
  *     claims again what runs on it, by a version that is too low
  *   - who loses a VMN that runs on it challenges the winner, who concedes if
@@ -18,7 +19,11 @@
  * Safety, at every step (asserted): nobody believes an owner where the VM never
  * was, and epochs stay bounded: no host raises them in turn for ever.
  * Progress, when all is quiet and repair has run: all hosts agree on one
- * owner, and it is where the VM runs: no permanent black hole. */
+ * owner, and it is where the VM runs: no permanent black hole; and no host
+ * holds a preparation that counts, for nothing is being prepared.
+ *
+ * Bounds: CLAIMS live claims and PREPS prepared ones are said.  Further ones
+ * are lost, as any message may be, and left to repair. */
 
 #define A 0
 #define B 1
@@ -48,6 +53,15 @@ bool challenged[N];             /* It waits for the answer of the winner. */
 byte rival[N];
 bool up[N];
 
+/* B's prepared register at each host: epoch, and whether it has ended; 0: none.
+ * It never touches live[]. */
+#define PREP(EPOCH, GONE) ((EPOCH) * 2 + (GONE))
+#define PREP_EPOCH(P) ((P) / 2)
+#define PREP_COUNTS(H) (prep[H] != 0 && prep[H] % 2 == 0 && \
+                        PREP_EPOCH(prep[H]) > EPOCH(live[H]))
+byte prep[N];
+bool preparing;                 /* B's agent prepares for the VM. */
+
 /* The world. */
 byte runs_on;                   /* Where the VM is; NOBODY while it moves. */
 bool was_on[N];
@@ -60,6 +74,9 @@ bool calm;                      /* No more moves, crashes or losses. */
 #define CLAIMS 7
 byte sent_version[CLAIMS];
 byte n_sent;
+#define PREPS 3
+byte sent_prep[PREPS];
+byte n_sent_preps;
 
 /* Answers to challenges under way, to each host: 0 none, 1 keep, 2 concede. */
 byte answer[N];
@@ -74,15 +91,75 @@ inline say(version)
     fi
 }
 
+inline say_prep(p)
+{
+    if
+    :: n_sent_preps < PREPS -> sent_prep[n_sent_preps] = p; n_sent_preps++
+    :: else -> skip
+    fi
+}
+
+/* A live claim ends the preparations that it reaches. */
+inline normalise(h)
+{
+    if
+    :: prep[h] != 0 && PREP_EPOCH(prep[h]) <= EPOCH(live[h]) -> prep[h] = 0
+    :: else -> skip
+    fi
+}
+
+/* B's agent prepares, or withdraws. */
+inline prepare()
+{
+    prep[B] = PREP(EPOCH(live[B]) + 1, 0);
+    preparing = true;
+    say_prep(prep[B])
+}
+
+inline withdraw()
+{
+    if
+    :: preparing && PREP_COUNTS(B) -> prep[B]++; say_prep(prep[B])
+    :: else -> skip
+    fi;
+    preparing = false
+}
+
+/* Host 'h' takes in a prepared claim of B. */
+inline accept_prep(h, p)
+{
+    if
+    :: p > prep[h] && PREP_EPOCH(p) > EPOCH(live[h]) ->
+        prep[h] = p;
+        if
+        :: h == B && p % 2 == 0 && !preparing ->
+            prep[B]++;          /* Its own ghost: ended. */
+            say_prep(prep[B])
+        :: else -> skip
+        fi
+    :: else -> skip             /* Inert. */
+    fi
+}
+
 /* Host 'h' publishes that the VMN is live there. */
 inline claim(h)
 {
+    if
+    :: h == B && PREP_COUNTS(B) && preparing && OWNER(live[B]) != B ->
+        live[B] = VERSION(PREP_EPOCH(prep[B]), 1, B)
+    :: else ->
     if
     :: live[h] == 0 -> live[h] = VERSION(1, 1, h)
     :: live[h] != 0 && OWNER(live[h]) == h && SEQ(live[h]) < 3 ->
         live[h] = VERSION(EPOCH(live[h]), SEQ(live[h]) + 1, h)
     :: else ->
         live[h] = VERSION(EPOCH(live[h]) + 1, 1, h)
+    fi
+    fi;
+    normalise(h);
+    if
+    :: h == B -> preparing = false
+    :: else -> skip
     fi;
     assert(EPOCH(live[h]) <= EPOCH_MAX);
     claimed[h] = true;
@@ -121,7 +198,8 @@ inline accept(h, version)
                 answer[h] = 0
             :: else -> skip
             fi
-        fi
+        fi;
+        normalise(h)
     :: version < live[h] -> say(live[h])        /* Older: answered by ours. */
     :: else -> skip
     fi
@@ -141,6 +219,16 @@ proctype Host(byte h)
         :: break
         od;
         accept(h, sent_version[i]);
+        i = 0
+    }
+    :: atomic {
+        up[h] && n_sent_preps > 0 ->
+        i = 0;
+        do
+        :: i < n_sent_preps - 1 -> i++
+        :: break
+        od;
+        accept_prep(h, sent_prep[i]);
         i = 0
     }
     /* A challenge reaches this host. */
@@ -180,7 +268,7 @@ proctype Host(byte h)
     /* All is over: the process may end here. */
     :: atomic {
         (calm && up[h] && !challenged[h] && live[h] == live[A] &&
-         live[h] == live[B] && live[h] == live[C]) -> break
+         live[h] == live[B] && live[h] == live[C] && !PREP_COUNTS(h)) -> break
     }
     od
 }
@@ -203,8 +291,20 @@ proctype Repair()
         :: else -> accept(B, live[C])
         fi
     }
+    /* Preparations: also what B has forgotten comes back to it. */
+    :: atomic { calm && PREP_COUNTS(A) && prep[A] > prep[B] ->
+                accept_prep(B, prep[A]) }
+    :: atomic { calm && PREP_COUNTS(C) && prep[C] > prep[B] ->
+                accept_prep(B, prep[C]) }
+    :: atomic { calm && prep[B] > prep[A] && prep[B] != 0 &&
+                PREP_EPOCH(prep[B]) > EPOCH(live[A]) ->
+                accept_prep(A, prep[B]) }
+    :: atomic { calm && prep[B] > prep[C] && prep[B] != 0 &&
+                PREP_EPOCH(prep[B]) > EPOCH(live[C]) ->
+                accept_prep(C, prep[B]) }
     :: atomic {
         (calm && live[A] == live[B] && live[B] == live[C] &&
+         !PREP_COUNTS(A) && !PREP_COUNTS(B) && !PREP_COUNTS(C) &&
          !challenged[A] && !challenged[B] && !challenged[C]) -> break
     }
     od;
@@ -220,12 +320,20 @@ proctype World()
     /* The VM stops, and starts at the new host or, if that fails, again at the
      * old one; its agent claims it then, as soon as it is up. */
     :: atomic {
+        n_moves < MOVES && runs_on == A && up[B] && !preparing &&
+        prep[B] == 0 -> prepare()
+    }
+    :: atomic {
         n_moves < MOVES && runs_on != NOBODY ->
         from = runs_on;
         n_moves++;
         if
         :: to = (from + 1) % N
-        :: to = from            /* It failed. */
+        :: to = from;           /* It failed. */
+            if
+            :: up[B] -> withdraw()
+            :: else -> skip
+            fi
         fi;
         runs_on = NOBODY
     }
@@ -249,6 +357,11 @@ proctype World()
         up[crashed] = false;
         live[crashed] = 0;
         claimed[crashed] = false;
+        prep[crashed] = 0;
+        if
+        :: crashed == B -> preparing = false
+        :: else -> skip
+        fi;
         challenged[crashed] = false;
         asked[crashed] = false;
         answer[crashed] = 0
@@ -263,6 +376,7 @@ proctype World()
     }
     :: atomic { runs_on != NOBODY && up[A] && up[B] && up[C] -> break }
     od;
+    withdraw();                 /* If it was prepared and never moved. */
     calm = true
 }
 

@@ -174,6 +174,12 @@ MUTANTS = [
     ("a host that lags is in no hurry", "lib/mat-sync.c",
      "g->sync.eager_until_us = g->now_us + EAGER_US;",
      "g->sync.eager_until_us = 0 * EAGER_US;"),
+    ("incarnations are not in the digest", "lib/mat-member.c",
+     "    toggle(g, m);\n    m->incarnation = inc;\n",
+     "    m->incarnation = inc;\n"),
+    ("the relay forgets what it gathers", "lib/mat-spread.c",
+     "        mat_spread_branch(g, &t->head, 0, t->from, t->claims, t->n);\n",
+     "        ;\n"),
     ("MoAs are reused at once", "tests/sim/sim-host.c",
      "QUARANTINE_S = 90", "QUARANTINE_S = 0"),
 ]

@@ -254,6 +254,24 @@ sim_is_agreed(struct sim *s, char *why, size_t size)
     return true;
 }
 
+/* The sum that is kept of a table is that of the table. */
+static void
+check_members_sum(struct sim *s, const struct sim_host *host)
+{
+    const struct mat_gossip *g = host->engine;
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < g->n_members; i++) {
+        const struct mat_member *m = g->members[i];
+
+        sum ^= mat_member_print(m->id, m->host->version.epoch,
+                                m->incarnation, m->state);
+    }
+    if (sum != g->members_sum) {
+        sim_fail(s, "h%d has a wrong sum of its members", host->index);
+    }
+}
+
 void
 sim_settle(struct sim *s, int64_t at_most_us)
 {
@@ -266,6 +284,11 @@ sim_settle(struct sim *s, int64_t at_most_us)
                      at_most_us / SIM_S, why);
         }
         sim_run(s, 250 * SIM_MS);
+    }
+    for (int i = 0; i < s->n_hosts; i++) {
+        if (s->hosts[i].is_up) {
+            check_members_sum(s, &s->hosts[i]);
+        }
     }
     sim_trace(s, "all agree");
 }

@@ -363,6 +363,26 @@ test_a_storm_shares_datagrams(void **state)
     sim_destroy(&s);
 }
 
+/* Relays send the first at once and gather the others for a moment. */
+static void
+test_moves_to_many_hosts_share_relays(void **state)
+{
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 16, 64);
+    without_direct_spread(&s);
+    for (int i = 0; i < 64; i++) {
+        sim_vm_move(&s, i, (s.vms[i].host + 2 + 2 * (i % 7)) % 16);
+    }
+    sim_run(&s, 60 * SIM_MS);   /* Too soon for repair. */
+    for (int i = 0; i < 64; i++) {
+        expect_owner_everywhere(&s, i, s.vms[i].host);
+    }
+    sim_settle(&s, 10 * SIM_S);
+    sim_destroy(&s);
+}
+
 int
 main(void)
 {
@@ -381,7 +401,8 @@ main(void)
         cmocka_unit_test(test_zones_do_not_mix),
         cmocka_unit_test(test_hosts_keep_only_their_zones),
         cmocka_unit_test(test_pulls_find_what_is_not_known_yet),
-        cmocka_unit_test(test_a_storm_shares_datagrams)
+        cmocka_unit_test(test_a_storm_shares_datagrams),
+        cmocka_unit_test(test_moves_to_many_hosts_share_relays)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
