@@ -52,6 +52,8 @@ struct mat_moa_record {
     bool reserved;
     bool home;
     bool hushed;
+    bool is_cold;               /* USED, but nobody knows yet if it is free:
+                                 * probed while it is told. */
     bool draining;
     bool tells_conflict, tells_renumber;        /* Reports to make. */
     bool is_reported;           /* In the list of reports. */
@@ -198,7 +200,7 @@ void mat_moa_disarm(struct mat_moa_record *);
 /* What a record that has just come into its list does next. */
 void mat_moa_start_probing(struct mat_moa *, struct mat_moa_record *);
 void mat_moa_start_telling(struct mat_moa *, struct mat_moa_record *,
-                           unsigned int n_announcements);
+                           unsigned int n_announcements, bool is_cold);
 void mat_moa_tell_later(struct mat_moa *, struct mat_moa_record *,
                         int64_t within_us);
 void mat_moa_defend(struct mat_moa *, struct mat_moa_record *);

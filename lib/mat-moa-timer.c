@@ -13,6 +13,9 @@ enum {
     PROBE_MIN_US = S, PROBE_MAX_US = 2 * S,
     ANNOUNCE_WAIT_US = 2 * S,   /* From the last probe until it is ours. */
     ANNOUNCE_INTERVAL_US = 2 * S,
+    COLD_WAIT_US = S / 4,       /* From the probe of a MoA that is used before
+                                 * it is known to be free, until it is told:
+                                 * whoever has it answers by then. */
     QUIET_US = 60 * S           /* Between reports of a stock that sways. */
 };
 
@@ -212,9 +215,11 @@ mat_moa_start_probing(struct mat_moa *m, struct mat_moa_record *r)
 
 void
 mat_moa_start_telling(struct mat_moa *m, struct mat_moa_record *r,
-                      unsigned int n_announcements)
+                      unsigned int n_announcements, bool is_cold)
 {
     r->n_left = (uint8_t) n_announcements;
+    r->n_sent = 0;
+    r->is_cold = is_cold;
     if (!mat_moa_shelf_of(m, r)->routed) {
         mat_moa_arm(m, r, &m->urgent, m->now_us);
     }
@@ -249,7 +254,7 @@ mat_moa_record_rest(struct mat_moa *m, struct mat_moa_record *r)
     mat_moa_record_disown(m, r);
     r->n_conflicts = 0;
     r->n_left = 0;
-    r->home = r->hushed = false;
+    r->home = r->hushed = r->is_cold = false;
     if (r->reserved) {
         mat_moa_record_set(m, r, MAT_MOA_LIST_RESERVED);
     } else if (!r->is_inside) {
@@ -285,6 +290,14 @@ static void
 fire_telling(struct mat_moa *m, struct mat_moa_record *r)
 {
     send_report(m, r);
+    if (r->is_cold) {
+        send_probe(m, r);
+        if (!r->n_sent++) {
+            mat_moa_arm(m, r, &m->urgent, m->now_us + COLD_WAIT_US);
+            return;
+        }
+        r->is_cold = r->n_left > 1;
+    }
     if (r->n_left) {
         r->n_left--;
         send_announcement(m, r, MAT_MOA_COUNT_ANNOUNCED);
@@ -463,6 +476,7 @@ output_report(struct mat_moa *m, struct mat_moa_output *out)
         snprintf(m->out_text, sizeof m->out_text, "%s of %s is used by %s "
                  "too: %s", moa, out->info.uplink, mac,
                  r->list != MAT_MOA_USED ? "left alone for a while"
+                 : r->is_cold ? "its VMN should have another"
                  : r->home ? "its VMN may have moved there"
                  : "defended");
     } else {

@@ -411,6 +411,7 @@ use(struct mat_moa *m, struct mat_moa_record *r,
     mat_moa_record_own(m, r, owner);
     r->home = mat_addr_equal(&r->moa, &owner->hoa);
     r->hushed = r->home;
+    r->is_cold = false;
     r->n_conflicts = 0;
     r->draining = false;
     m->counters[MAT_MOA_COUNT_TAKEN]++;
@@ -420,7 +421,8 @@ use(struct mat_moa *m, struct mat_moa_record *r,
         mat_moa_tell_later(m, r, m->config.used_refresh_us);
     } else {
         m->counters[MAT_MOA_COUNT_TAKEN_COLD] += was != MAT_MOA_PROBED;
-        mat_moa_start_telling(m, r, COLD_ANNOUNCEMENTS);
+        mat_moa_start_telling(m, r, COLD_ANNOUNCEMENTS,
+                              was != MAT_MOA_PROBED);
     }
 }
 
@@ -570,7 +572,7 @@ mat_moa_announce(struct mat_moa *m, int64_t now_us,
     r = mat_moa_record_find(m, moa);
     if (r && r->list == MAT_MOA_USED) {
         r->hushed = false;
-        mat_moa_start_telling(m, r, COLD_ANNOUNCEMENTS);
+        mat_moa_start_telling(m, r, COLD_ANNOUNCEMENTS, r->is_cold);
     }
 }
 
@@ -628,8 +630,9 @@ make_conflict(struct mat_moa *m, struct mat_moa_record *r,
     mat_moa_arm(m, r, &m->quiet, until_us);
 }
 
-/* A used MoA is claimed: defend it.  At home the VMN may have moved to another
- * host of the same link, whose right it is. */
+/* A used MoA is claimed: defend it.  But at home the VMN may have moved to
+ * another host of the same link, whose right it is; and if it was taken cold,
+ * then the other was there first. */
 static void
 claimed_used(struct mat_moa *m, struct mat_moa_record *r,
              const struct mat_mac *mac)
@@ -639,13 +642,13 @@ claimed_used(struct mat_moa *m, struct mat_moa_record *r,
     } else if (m->now_us - r->conflict_us > conflict_memory_us) {
         r->n_conflicts = 0;
     }
-    r->n_conflicts++;
+    r->n_conflicts += r->is_cold ? 2 : 1;
     r->conflict_us = m->now_us;
     r->conflict_mac = *mac;
     r->tells_conflict = true;
     mat_moa_report(m, r);
     m->counters[MAT_MOA_COUNT_CONFLICTS]++;
-    if (r->home) {
+    if (r->home || r->is_cold) {
         r->hushed = true;
         r->n_left = 0;
         mat_moa_disarm(r);

@@ -225,9 +225,9 @@ const char *mat_moa_strerror(enum mat_moa_result);
 /* Takes a MoA.  One that the owner already has on that uplink is returned
  * again.  Otherwise the first that there is: home, the preferred one if it is
  * good, the one that the owner had last, routed, warm, probed, and when there
- * is nothing else one that is being probed or is just free: a conflict may yet
- * be reported of that.  '*info' is what it was before ('info->state') and
- * is now (all else). */
+ * is nothing else one that is being probed or is just free.  Such a one is
+ * probed while it is used: a conflict may yet be reported of it.  '*info' is
+ * what it was before ('info->state') and is now (all else). */
 enum mat_moa_result mat_moa_take(struct mat_moa *, int64_t now_us,
                                  const struct mat_moa_want *,
                                  struct mat_moa_info *);
@@ -288,9 +288,9 @@ void mat_moa_tick(struct mat_moa *, int64_t now_us);
 enum mat_moa_output_kind {
     MAT_MOA_OUT_FRAME,          /* Send 'frame' by 'uplink'. */
     MAT_MOA_OUT_CONFLICT,       /* 'mac' claims 'info.moa'.  If that is USED,
-                                 * we have defended it; at 'info.n_conflicts'
-                                 * of 2 or more better give its owner
-                                 * another. */
+                                 * at 'info.n_conflicts' of 2 or more give its
+                                 * owner another (at 1, it was defended).  At
+                                 * home: its VMN may have moved to 'mac'. */
     MAT_MOA_OUT_RENUMBER,       /* 'info.owner' should get another MoA. */
     MAT_MOA_OUT_EXHAUSTED,      /* Nothing left: 'text' says what to do. */
     MAT_MOA_OUT_LOW,            /* Soon nothing left: same. */

@@ -100,6 +100,45 @@ test_claims_teach(void **state)
     stock_end();
 }
 
+/* Taken before it was probed, and somebody has it: he keeps it, and the VMN
+ * gets another at once. */
+static void
+test_conflict_of_cold(void **state)
+{
+    struct mat_addr a = stock_addr("10.0.0.7");
+    struct mat_moa_info info;
+
+    (void) state;
+    stock_begin("10.0.0.7", "", 1, 0);
+    TAKE("10.9.0.1", "10.0.0.7");
+    stock_run(S / 10);
+    assert_string_equal(stock_lines, "! exhausted IPv4 pool of eth0: 0 of 1 "
+                        "left, 1 used, 0 in quarantine, 0 in conflict; add "
+                        "addresses to mat-pool4\nprobe 10.0.0.7\n");
+    stock_clear();
+    stock_claim("10.0.0.7", 5, false);
+    assert_string_equal(stock_lines, "! conflict 10.0.0.7 of eth0 is used by "
+                        "02:09:09:09:00:05 too: its VMN should have "
+                        "another\n");
+    mat_moa_find(moa, &a, &info);
+    assert_int_equal(info.n_conflicts, 2);
+    stock_clear();
+    stock_run(300 * S);
+    assert_string_equal(stock_lines, "");
+    stock_release("10.0.0.7");
+    STATE("10.0.0.7", "conflict eth0");
+    stock_end();
+
+    /* Nobody has it: after some seconds it is as good as any. */
+    stock_begin("10.0.0.7", "", 1, 0);
+    TAKE("10.9.0.1", "10.0.0.7");
+    stock_run(10 * S);
+    stock_clear();
+    stock_claim("10.0.0.7", 5, false);
+    assert_true(stock_said("announce 10.0.0.7\n! conflict"));
+    stock_end();
+}
+
 /* A claim does not cut a longer quarantine short. */
 static void
 test_claim_in_quarantine(void **state)
@@ -206,6 +245,7 @@ main(void)
         cmocka_unit_test(test_conflicts_of_stock),
         cmocka_unit_test(test_conflict_while_probing),
         cmocka_unit_test(test_claims_teach),
+        cmocka_unit_test(test_conflict_of_cold),
         cmocka_unit_test(test_claim_in_quarantine),
         cmocka_unit_test(test_proxy_arp),
         cmocka_unit_test(test_conflict_of_used),

@@ -130,11 +130,12 @@ test_stock_is_kept(void **state)
     stock_end();
 }
 
-/* More at once than there are in stock: nobody waits, all are announced. */
+/* More at once than there are in stock: nobody waits, all are probed and
+ * announced soon. */
 static void
 test_cold(void **state)
 {
-    char hoa[20], line[60];
+    char hoa[20], lines[20][60];
 
     (void) state;
     stock_begin("10.0.0.0/24", "", 1, 2);
@@ -142,13 +143,20 @@ test_cold(void **state)
     stock_clear();
     for (unsigned int i = 1; i <= 20; i++) {
         snprintf(hoa, sizeof hoa, "10.9.0.%u", i);
-        snprintf(line, sizeof line, "announce %s",
+        snprintf(lines[i - 1], sizeof lines[0], "probe %s",
                  stock_take(hoa, NULL, NULL, false));
-        assert_non_null(strstr(line, "10.0.0."));
-        stock_run(0);
-        if (i > 10) {
-            assert_true(stock_said(line));
-        }
+        assert_non_null(strstr(lines[i - 1], "10.0.0."));
+    }
+    stock_run(0);
+    for (unsigned int i = 2; i < 20; i++) {
+        assert_true(stock_said(lines[i]));
+    }
+    stock_run(S / 2);
+    for (unsigned int i = 2; i < 20; i++) {
+        char line[70];
+
+        snprintf(line, sizeof line, "announce %s", lines[i] + 6);
+        assert_true(stock_said(line));
     }
     assert_int_equal(mat_moa_counter(moa, MAT_MOA_COUNT_TAKEN_COLD), 18);
     stock_end();
@@ -196,6 +204,39 @@ test_exhaustion(void **state)
     stock_run(400 * S);
     assert_true(stock_said("! enough IPv4 pool of eth0: 3 of 4 left"));
     TAKE("10.9.0.9", stock_take("10.9.0.9", NULL, NULL, false));
+    stock_end();
+}
+
+/* A pool that sways about its limit is not reported each time. */
+static void
+test_reports_are_few(void **state)
+{
+    char last[MAT_ADDR_STRLEN];
+    unsigned int n = 0;
+
+    (void) state;
+    stock_begin("10.0.0.8/29", "", 1, 8);
+    stock_config.quarantine_us = S;
+    stock_reconfigure();
+    stock_run(10 * S);
+    for (unsigned int i = 1; i <= 6; i++) {
+        char hoa[20];
+
+        snprintf(hoa, sizeof hoa, "10.9.0.%u", i);
+        snprintf(last, sizeof last, "%s", stock_take(hoa, NULL, NULL, false));
+    }
+    stock_clear();
+    for (unsigned int i = 0; i < 60; i++) {
+        assert_true(stock_release(last));
+        stock_run(S);
+        snprintf(last, sizeof last, "%s",
+                 stock_take("10.9.0.6", NULL, NULL, false));
+        stock_run(S);
+    }
+    for (const char *p = stock_lines; (p = strstr(p, "\n! ")); p++) {
+        n++;
+    }
+    assert_in_range(n, 1, 4);
     stock_end();
 }
 
@@ -676,6 +717,7 @@ main(void)
         cmocka_unit_test(test_stock_is_kept),
         cmocka_unit_test(test_cold),
         cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_reports_are_few),
         cmocka_unit_test(test_quarantine),
         cmocka_unit_test(test_owner_comes_back),
         cmocka_unit_test(test_preferred),
