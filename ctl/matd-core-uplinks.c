@@ -205,11 +205,11 @@ add_uplink_flow(struct matd_core *core, const struct matd_uplink *uplink)
     matd_flows_add_uplink(core->flows, &links);
 }
 
-/* What the host sends from an address of another uplink than the active one
- * leaves by that.  A single address, as it is given to a loopback device,
- * belongs to none. */
+/* What the host sends from an address of another uplink than the active one,
+ * or to a router there, leaves by that.  A single address, as it is given to a
+ * loopback device, belongs to none. */
 static void
-add_source_flows(struct matd_core *core, const struct matd_told *told)
+add_host_flows(struct matd_core *core, const struct matd_told *told)
 {
     const struct matd_uplink *uplink = find_uplink(core, told->uplink.name);
 
@@ -223,6 +223,16 @@ add_source_flows(struct matd_core *core, const struct matd_told *told)
         if (subnet->plen < mat_addr_bits(&subnet->addr)) {
             matd_flows_add_source(core->flows, &subnet->addr, subnet->plen,
                                   uplink->links[0].ofport);
+        }
+    }
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (size_t i = 0; i < told->uplink.n_routers[v6]; i++) {
+            if (mat_addr_is_host(&told->uplink.routers[v6][i])
+                && !mat_mac_is_zero(&told->uplink.router_macs[v6][i])) {
+                matd_flows_add_router(core->flows,
+                                      &told->uplink.router_macs[v6][i],
+                                      uplink->links[0].ofport);
+            }
         }
     }
 }
@@ -247,7 +257,7 @@ feed_flows(struct matd_core *core)
         }
     }
     for (size_t i = 0; i < MAT_AGENT_UPLINKS_MAX; i++) {
-        add_source_flows(core, &core->told[i]);
+        add_host_flows(core, &core->told[i]);
     }
     matd_config_each_port(core->config, add_vm_flow, core);
     matd_flows_end(core->flows);

@@ -238,6 +238,27 @@ matd_flows_add_source(struct matd_flows *f, const struct mat_addr *prefix,
     ofpbuf_uninit(&ofpacts);
 }
 
+void
+matd_flows_add_router(struct matd_flows *f, const struct mat_mac *mac,
+                      ofp_port_t link)
+{
+    uint64_t stub[64 / 8];
+    struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(stub);
+    struct eth_addr ea;
+    struct match match;
+
+    if (f->install && !f->normal) {
+        memcpy(ea.ea, mac->ea, sizeof ea.ea);
+        match_init_catchall(&match);
+        match_set_in_port(&match, OFPP_LOCAL);
+        match_set_dl_dst(&match, ea);
+        put_output(&ofpacts, link);
+        matd_flow_put(&f->next, &match, MATD_FLOWS_SOURCE,
+                      htonll(MATD_FLOWS_COOKIE), ofpacts.data, ofpacts.size);
+    }
+    ofpbuf_uninit(&ofpacts);
+}
+
 static void
 want_vm(struct matd_flows *f, const struct vm *vm)
 {

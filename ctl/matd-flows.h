@@ -66,9 +66,12 @@ void matd_flows_add_uplink(struct matd_flows *,
                            const struct matd_flows_uplink *);
 void matd_flows_add_vm(struct matd_flows *, ofp_port_t, uint32_t zone,
                        const struct mat_mac *device);
-/* What the host itself sends from a network leaves by this link. */
+/* What the host itself sends from a network, or to a router, leaves by this
+ * link. */
 void matd_flows_add_source(struct matd_flows *, const struct mat_addr *prefix,
                            unsigned int plen, ofp_port_t link);
+void matd_flows_add_router(struct matd_flows *, const struct mat_mac *,
+                           ofp_port_t link);
 void matd_flows_end(struct matd_flows *);
 
 /* Try to connect at once: the switch is back. */

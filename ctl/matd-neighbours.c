@@ -154,6 +154,17 @@ matd_neighbours_probe(struct matd_neighbours *ns, int ifindex)
 }
 
 void
+matd_neighbours_hurry(struct matd_neighbours *ns)
+{
+    struct matd_neighbour *n;
+
+    LIST_FOR_EACH (n, doubt, &ns->doubtful) {
+        n->probe_ms = 0;
+        n->gap_ms = PROBE_MIN_MS;
+    }
+}
+
+void
 matd_neighbours_wait(const struct matd_neighbours *ns)
 {
     const struct matd_neighbour *n;

@@ -59,6 +59,9 @@ void matd_neighbours_update(struct matd_neighbours *, struct matd_neighbour *);
 
 /* Probes those that are due.  Returns 0, or errno if the kernel refuses. */
 int matd_neighbours_probe(struct matd_neighbours *, int ifindex);
+
+/* Probes all that are in doubt at once: they may be reached another way. */
+void matd_neighbours_hurry(struct matd_neighbours *);
 void matd_neighbours_wait(const struct matd_neighbours *);
 
 size_t matd_neighbours_n_used(const struct matd_neighbours *);

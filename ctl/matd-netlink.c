@@ -147,23 +147,44 @@ get_gateway(const struct ofpbuf *msg, struct mat_addr *gateway)
     return false;
 }
 
-/* The first of several next hops. */
+static void
+get_hop(const struct rtnexthop *hop, struct matd_netlink *n)
+{
+    const struct nlattr *attrs = (const void *) (hop + 1);
+    struct mat_addr gateway;
+    bool has_gateway = get_addr(nl_attr_find__(attrs, (hop->rtnh_len
+                                                       - sizeof *hop),
+                                               RTA_GATEWAY), &gateway);
+
+    if (!n->ifindex) {
+        n->ifindex = hop->rtnh_ifindex;
+        n->has_gateway = has_gateway;
+        n->gateway = gateway;
+    } else if (has_gateway && hop->rtnh_ifindex == n->ifindex
+               && n->n_others < MATD_NETLINK_OTHERS_MAX) {
+        n->others[n->n_others++] = gateway;
+    }
+}
+
+/* The first of several next hops, and those by the same device. */
 static void
 get_multipath(const struct ofpbuf *msg, struct matd_netlink *n)
 {
     const struct nlattr *a = find(msg, sizeof(struct rtmsg), RTA_MULTIPATH);
-    const struct rtnexthop *hop = a ? nl_attr_get(a) : NULL;
-    size_t size = a ? nl_attr_get_size(a) : 0;
-    const struct nlattr *gateway;
+    const char *p = a ? nl_attr_get(a) : NULL;
+    size_t left = a ? nl_attr_get_size(a) : 0;
 
-    if (size < sizeof *hop || hop->rtnh_len < sizeof *hop
-        || hop->rtnh_len > size) {
-        return;
+    while (left >= sizeof(struct rtnexthop)) {
+        const struct rtnexthop *hop = (const void *) p;
+        size_t size = RTNH_ALIGN(hop->rtnh_len);
+
+        if (hop->rtnh_len < sizeof *hop || hop->rtnh_len > left) {
+            break;
+        }
+        get_hop(hop, n);
+        p += size;
+        left -= MIN(size, left);
     }
-    n->ifindex = hop->rtnh_ifindex;
-    gateway = nl_attr_find__((const struct nlattr *) (const void *) (hop + 1),
-                             hop->rtnh_len - sizeof *hop, RTA_GATEWAY);
-    n->has_gateway = get_addr(gateway, &n->gateway);
 }
 
 static void

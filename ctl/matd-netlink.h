@@ -8,6 +8,7 @@
  * Requests are answered by the kernel itself, at once.  Threads: one. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mat-addr.h"
@@ -22,6 +23,8 @@ enum matd_netlink_kind {
     MATD_NETLINK_ROUTE,
     MATD_NETLINK_NEIGHBOUR
 };
+
+enum { MATD_NETLINK_OTHERS_MAX = 7 };
 
 /* A message of the kernel, of whatever kind. */
 struct matd_netlink {
@@ -38,6 +41,8 @@ struct matd_netlink {
 
     bool has_gateway;           /* ROUTE */
     struct mat_addr gateway;
+    size_t n_others;            /* ROUTE: more gateways by the same device. */
+    struct mat_addr others[MATD_NETLINK_OTHERS_MAX];
     uint16_t mtu;               /* ROUTE, LINK: 0 if not said. */
 
     struct mat_mac mac;         /* NEIGHBOUR, LINK; zero if not known. */

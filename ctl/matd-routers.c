@@ -59,6 +59,9 @@ each_route(void *r_, const struct matd_netlink *n)
     }
     if (is_default(n)) {
         add_router(r, &n->gateway, !mat_addr_is_v4(&n->addr));
+        for (size_t i = 0; i < n->n_others; i++) {
+            add_router(r, &n->others[i], !mat_addr_is_v4(&n->addr));
+        }
     } else if (n->is_dynamic && n->plen && !n->has_gateway) {
         matd_routers_add_prefix(r, &n->addr, n->plen);
     }

@@ -150,6 +150,7 @@ matd_routes_prefer(struct matd_routes *r, const struct mat_moa_prefix *subnets,
     if (!matd_routers_prefer(&r->routers, subnets, n)) {
         return;
     }
+    matd_neighbours_hurry(&r->neighbours);
     r->lookup_ms = 0;
     HMAP_FOR_EACH (want, node, &r->wants) {
         make_dirty(r, want);
