@@ -253,8 +253,10 @@ conclude_size(struct mat_path *p, int64_t now_us)
                                         : MAT_PATH_DROPPED;
         begin_next_test(p, now_us);
     } else {
-        begin_step(p, now_us, !p->good_size ? size_min(p)
-                   : (uint16_t) ((p->good_size + p->bad_size) / 2));
+        unsigned int middle = (0U + p->good_size + p->bad_size) / 2;
+
+        begin_step(p, now_us, p->good_size ? (uint16_t) middle
+                   : size_min(p));
     }
 }
 
