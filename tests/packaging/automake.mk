@@ -7,7 +7,25 @@
 check-packaging:
 	@$(top_srcdir)/tests/packaging/run packaging
 
-EXTRA_DIST += tests/packaging/run debian
+EXTRA_DIST += tests/packaging/run \
+	debian/changelog \
+	debian/control \
+	debian/copyright \
+	debian/openvswitch-mat.docs \
+	debian/openvswitch-mat.install \
+	debian/openvswitch-mat.links \
+	debian/openvswitch-mat.lintian-overrides \
+	debian/openvswitch-mat.manpages \
+	debian/openvswitch-mat.postinst \
+	debian/openvswitch-mat.postrm \
+	debian/openvswitch-mat.preinst \
+	debian/openvswitch-mat.prerm \
+	debian/ovs-matd.docs \
+	debian/ovs-matd.install \
+	debian/ovs-matd.manpages \
+	debian/ovs-matd.postrm \
+	debian/rules \
+	debian/source/format
 clean-local: clean-packaging
 .PHONY: clean-packaging
 clean-packaging:
