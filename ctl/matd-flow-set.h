@@ -7,6 +7,7 @@
  *
  * Threads: one. */
 
+#include "mat-addr.h"
 #include "openvswitch/hmap.h"
 #include "openvswitch/match.h"
 #include "openvswitch/ofpbuf.h"
@@ -36,6 +37,13 @@ struct matd_flow *matd_flow_put(struct hmap *, const struct match *,
                                 const struct ofpact *, size_t ofpacts_len);
 void matd_flow_remove(struct hmap *, struct matd_flow *);
 void matd_flow_clear(struct hmap *);
+
+/* What the host itself sends from or in a network, or to a router, leaves by
+ * 'link'. */
+void matd_flow_put_source(struct hmap *, const struct mat_addr *prefix,
+                          unsigned int plen, ofp_port_t link);
+void matd_flow_put_router(struct hmap *, const struct mat_mac *,
+                          ofp_port_t link);
 
 bool matd_flow_same_actions(const struct matd_flow *,
                             const struct matd_flow *);

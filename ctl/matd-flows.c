@@ -27,7 +27,6 @@
 #include "openvswitch/vconn.h"
 #include "openvswitch/vlog.h"
 #include "flow.h"
-#include "packets.h"
 #include "timeval.h"
 #include "util.h"
 
@@ -145,30 +144,6 @@ want(struct matd_flows *f, ofp_port_t in_port, const struct ofpbuf *ofpacts)
                   htonll(MATD_FLOWS_COOKIE), ofpacts->data, ofpacts->size);
 }
 
-/* What the host sends from 'prefix', in packets of 'dl_type'. */
-static void
-want_source(struct matd_flows *f, uint16_t dl_type,
-            const struct mat_addr *prefix, unsigned int plen,
-            const struct ofpbuf *ofpacts)
-{
-    struct match match;
-
-    match_init_catchall(&match);
-    match_set_in_port(&match, OFPP_LOCAL);
-    match_set_dl_type(&match, htons(dl_type));
-    if (mat_addr_is_v4(prefix)) {
-        match_set_nw_src_masked(&match, mat_addr_v4(prefix),
-                                be32_prefix_mask(plen));
-    } else {
-        struct in6_addr addr, mask = ipv6_create_mask(plen);
-
-        memcpy(&addr, prefix->b, sizeof addr);
-        match_set_ipv6_src_masked(&match, &addr, &mask);
-    }
-    matd_flow_put(&f->next, &match, MATD_FLOWS_SOURCE,
-                  htonll(MATD_FLOWS_COOKIE), ofpacts->data, ofpacts->size);
-}
-
 static void
 put_output(struct ofpbuf *ofpacts, ofp_port_t port)
 {
@@ -223,40 +198,18 @@ void
 matd_flows_add_source(struct matd_flows *f, const struct mat_addr *prefix,
                       unsigned int plen, ofp_port_t link)
 {
-    uint64_t stub[64 / 8];
-    struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(stub);
-
     if (f->install && !f->normal) {
-        put_output(&ofpacts, link);
-        if (mat_addr_is_v4(prefix)) {
-            want_source(f, ETH_TYPE_IP, prefix, plen, &ofpacts);
-            want_source(f, ETH_TYPE_ARP, prefix, plen, &ofpacts);
-        } else {
-            want_source(f, ETH_TYPE_IPV6, prefix, plen, &ofpacts);
-        }
+        matd_flow_put_source(&f->next, prefix, plen, link);
     }
-    ofpbuf_uninit(&ofpacts);
 }
 
 void
 matd_flows_add_router(struct matd_flows *f, const struct mat_mac *mac,
                       ofp_port_t link)
 {
-    uint64_t stub[64 / 8];
-    struct ofpbuf ofpacts = OFPBUF_STUB_INITIALIZER(stub);
-    struct eth_addr ea;
-    struct match match;
-
     if (f->install && !f->normal) {
-        memcpy(ea.ea, mac->ea, sizeof ea.ea);
-        match_init_catchall(&match);
-        match_set_in_port(&match, OFPP_LOCAL);
-        match_set_dl_dst(&match, ea);
-        put_output(&ofpacts, link);
-        matd_flow_put(&f->next, &match, MATD_FLOWS_SOURCE,
-                      htonll(MATD_FLOWS_COOKIE), ofpacts.data, ofpacts.size);
+        matd_flow_put_router(&f->next, mac, link);
     }
-    ofpbuf_uninit(&ofpacts);
 }
 
 static void
