@@ -165,9 +165,10 @@ MUTANTS = [
      "(interest->n_told < TOLD_AT_FIRST ? TOLD_AGAIN_US",
      "(false ? TOLD_AGAIN_US"),
     ("a revocation is not recorded", "lib/mat-call.c",
-     "        mat_put_bytes(w, c->data, c->size);\n"
-     "        break;\n    case MAT_REC_CREATE:",
-     "        break;\n    case MAT_REC_CREATE:"),
+     "    case MAT_REC_REVOKE:\n    case MAT_REC_CERT:\n"
+     "    case MAT_REC_SEEDS:\n        mat_put_bytes",
+     "    case MAT_REC_REVOKE:\n        break;\n    case MAT_REC_CERT:\n"
+     "    case MAT_REC_SEEDS:\n        mat_put_bytes"),
     ("leaves come in the order of the table", "lib/mat-sync.c",
      "prefix |= (i >> bit & 1) << (63 - bit);",
      "prefix = i << (64 - sync->bits);"),
@@ -180,6 +181,15 @@ MUTANTS = [
     ("the relay forgets what it gathers", "lib/mat-spread.c",
      "        mat_spread_branch(g, &t->head, 0, t->from, t->claims, t->n);\n",
      "        ;\n"),
+    ("no self-awareness", "lib/mat-probe.c",
+     "return us * (1 + g->prober.health);",
+     "return us * (1 + 0 * g->prober.health);"),
+    ("pulls have no rate", "lib/mat-pull.c",
+     "        || !mat_bucket_take(&g->pull_bucket, g->config.tuning.pulls_s, 1,"
+     "\n                            now_us)) {",
+     "        ) {"),
+    ("labels do not count", "lib/mat-gossip.c",
+     "} else if (head.label != g->config.label) {", "} else if (false) {"),
     ("MoAs are reused at once", "tests/sim/sim-host.c",
      "QUARANTINE_S = 90", "QUARANTINE_S = 0"),
 ]

@@ -143,7 +143,8 @@ static void
 call_operator(struct sim *s, struct sim_host *host)
 {
     uint8_t revocation[MAT_WIRE_DATAGRAM_MAX];
-    uint8_t keys[2 * MAT_SECRET_SIZE];
+    uint8_t keys[2 * MAT_SECRET_SIZE], seeds[MAT_WIRE_DATAGRAM_MAX];
+    struct mat_writer w = { .bytes = seeds, .max = sizeof seeds };
     struct mat_call call = {
         .kind = MAT_REC_UNFREEZE, .key = s->vms[0].key
     };
@@ -156,6 +157,18 @@ call_operator(struct sim *s, struct sim_host *host)
     };
     sim_call(s, host, &call);
     assert_memory_equal(host->engine->config.join_keys, keys, sizeof keys);
+    sim_host_certify(s, host, false, 2);
+    call = (struct mat_call) {
+        .kind = MAT_REC_CERT, .data = host->cert, .size = host->cert_size
+    };
+    assert_int_equal(sim_call(s, host, &call), MAT_GOSSIP_OK);
+    mat_put_addr(&w, &s->hosts[2].endpoint.addr);
+    mat_put_u16(&w, s->hosts[2].endpoint.port);
+    call = (struct mat_call) {
+        .kind = MAT_REC_SEEDS, .data = seeds, .size = w.n
+    };
+    sim_call(s, host, &call);
+    assert_int_equal(host->engine->config.n_seeds, 1);
     call = (struct mat_call) { .kind = MAT_REC_REVOKE, .data = revocation };
     call.size = mat_gossip_make_revocation(&s->cluster.crypto,
                                            s->hosts[3].id, 1, revocation);

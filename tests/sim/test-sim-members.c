@@ -152,6 +152,30 @@ test_a_suspicion_of_the_living_is_refuted(void **state)
     sim_destroy(&s);
 }
 
+/* Lifeguard: whoever gets no answers in time looks for the fault in itself. */
+static void
+test_a_slow_host_blames_itself(void **state)
+{
+    struct sim s;
+    int n_slowed = 0;
+
+    (void) state;
+    given_cluster(&s, 8, 8);
+    s.hosts[7].slow_us = 600 * SIM_MS;
+    for (int i = 0; i < 60; i++) {
+        sim_run(&s, SIM_S);
+        n_slowed += s.hosts[7].engine->prober.health > 0;
+    }
+    assert_true(n_slowed > 10);
+    assert_true(mat_gossip_counter(s.hosts[7].engine, MAT_C_SUSPICIONS) < 10);
+    expect_never(&s, "is dead");
+    sim_heal(&s);
+    sim_run(&s, 60 * SIM_S);
+    assert_int_equal(s.hosts[7].engine->prober.health, 0);
+    sim_settle(&s, 20 * SIM_S);
+    sim_destroy(&s);
+}
+
 static void
 test_a_host_that_leaves_is_not_missed(void **state)
 {
@@ -348,6 +372,7 @@ main(void)
         cmocka_unit_test(test_death_is_detected_and_records_stay),
         cmocka_unit_test(test_records_of_the_dead_time_out_at_last),
         cmocka_unit_test(test_a_suspicion_of_the_living_is_refuted),
+        cmocka_unit_test(test_a_slow_host_blames_itself),
         cmocka_unit_test(test_a_host_that_leaves_is_not_missed),
         cmocka_unit_test(test_a_partition_heals),
         cmocka_unit_test(test_an_address_change_is_followed),

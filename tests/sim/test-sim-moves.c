@@ -345,6 +345,59 @@ test_pulls_find_what_is_not_known_yet(void **state)
 }
 
 static void
+test_pulls_are_limited_and_counted(void **state)
+{
+    struct mat_call call = { .kind = MAT_REC_ASK };
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 3, 3);
+    call.zone = s.vms[0].key.zone;
+    for (int i = 0; i < 2000; i++) {
+        mat_addr_parse("10.200.0.0", &call.addr);
+        call.addr.b[14] = (uint8_t) (i >> 8);
+        call.addr.b[15] = (uint8_t) i;
+        mat_gossip_ask(s.hosts[1].engine, s.now_us, call.zone, &call.addr,
+                       false);
+    }
+    assert_true(mat_gossip_counter(s.hosts[1].engine, MAT_C_PULLS) <= 500);
+    assert_true(mat_gossip_counter(s.hosts[1].engine, MAT_C_LIMIT_PULLS)
+                >= 1500);
+    sim_destroy(&s);
+}
+
+/* The longest prefix counts. */
+static void
+test_a_prefix_moves_like_an_address(void **state)
+{
+    const struct mat_gossip *g;
+    struct mat_addr inside;
+    struct sim s;
+
+    (void) state;
+    memset(&s, 0, sizeof s);
+    sim_init(&s, 1, 3, 3);
+    s.vms[0].key.plen = 24;
+    sim_host_start_all(&s);
+    for (int i = 0; i < 3; i++) {
+        sim_vm_create(&s, i, i);
+    }
+    sim_run(&s, 5 * SIM_S);
+    sim_vm_move(&s, 0, 1);
+    sim_run(&s, 10 * SIM_MS);
+    expect_owner_everywhere(&s, 0, 1);
+    g = s.hosts[2].engine;
+    mat_addr_parse("10.0.0.200", &inside);
+    assert_ptr_equal(mat_gossip_lookup(g, 7, &inside),
+                     mat_gossip_find(g, &s.vms[0].key));
+    assert_ptr_equal(mat_gossip_lookup(g, 7, &s.vms[1].key.addr),
+                     mat_gossip_find(g, &s.vms[1].key));
+    mat_addr_parse("10.0.1.200", &inside);
+    assert_null(mat_gossip_lookup(g, 7, &inside));
+    sim_destroy(&s);
+}
+
+static void
 test_a_storm_shares_datagrams(void **state)
 {
     struct sim s;
@@ -401,6 +454,8 @@ main(void)
         cmocka_unit_test(test_zones_do_not_mix),
         cmocka_unit_test(test_hosts_keep_only_their_zones),
         cmocka_unit_test(test_pulls_find_what_is_not_known_yet),
+        cmocka_unit_test(test_pulls_are_limited_and_counted),
+        cmocka_unit_test(test_a_prefix_moves_like_an_address),
         cmocka_unit_test(test_a_storm_shares_datagrams),
         cmocka_unit_test(test_moves_to_many_hosts_share_relays)
     };

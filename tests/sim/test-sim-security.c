@@ -280,6 +280,22 @@ test_a_known_tree_needs_its_signature(void **state)
     sim_destroy(&s);
 }
 
+static void
+test_another_cluster_is_not_heard(void **state)
+{
+    struct sim s;
+
+    (void) state;
+    given_cluster(&s, 3, 3);
+    s.hosts[2].engine->config.label++;
+    sim_vm_move(&s, 0, 2);
+    sim_run(&s, 2 * SIM_S);
+    expect_owner(&s, 0, 0, 0);
+    expect_owner(&s, 1, 0, 0);
+    assert_true(mat_gossip_counter(s.hosts[0].engine, MAT_C_DROP_LABEL) > 0);
+    sim_destroy(&s);
+}
+
 int
 main(void)
 {
@@ -292,7 +308,8 @@ main(void)
         cmocka_unit_test(test_a_revoked_host_is_shut_out),
         cmocka_unit_test(test_an_expired_certificate_ends),
         cmocka_unit_test(test_join_keys_rotate),
-        cmocka_unit_test(test_a_known_tree_needs_its_signature)
+        cmocka_unit_test(test_a_known_tree_needs_its_signature),
+        cmocka_unit_test(test_another_cluster_is_not_heard)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
