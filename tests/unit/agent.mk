@@ -8,6 +8,7 @@ unit_tests += \
 	tests/unit/test-mat-agent-random \
 	tests/unit/test-mat-agent-trouble \
 	tests/unit/test-mat-agent-underlay \
+	tests/unit/test-mat-agent-view \
 	tests/unit/test-mat-life
 
 noinst_LIBRARIES += tests/unit/libfleet.a
@@ -28,3 +29,5 @@ tests_unit_test_mat_agent_underlay_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_underlay_LDADD = $(FLEET_LIBS)
 tests_unit_test_mat_agent_random_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_random_LDADD = $(FLEET_LIBS)
+tests_unit_test_mat_agent_view_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
+tests_unit_test_mat_agent_view_LDADD = $(FLEET_LIBS)
