@@ -2,6 +2,7 @@
 #
 # The agent's logic, part of lib/libmat.a; not compiled into Open vSwitch.
 
+dist_doc_DATA += docs/agent.md
 lib_libmat_a_SOURCES += \
 	lib/mat-agent-claim.c \
 	lib/mat-agent-event.c \
