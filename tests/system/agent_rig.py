@@ -19,6 +19,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 
 import frames
 import rig as plain
@@ -34,7 +35,7 @@ ZONES = {7: "subnet=172.16.7.0/24,gateway=172.16.7.1 "
          9: "subnet=172.16.7.0/24,gateway=172.16.7.1 "
             "subnet=fd16:7::/64,gateway=fd16:7::1"}
 LIMITS = (("hoas", "172.16.0.0/12,fd16::/16"),
-          ("pools", "10.77.0.0/16,fd77::/16"))
+          ("pools", "10.0.0.0/8,fd77::/16"))
 
 
 class Programs:
@@ -42,6 +43,7 @@ class Programs:
 
     def __init__(self, build_dir, ovs_dir=None, bin_dir=None):
         build_dir = os.path.abspath(build_dir)
+        self.build_dir = build_dir
         self.ovs = Build(ovs_dir or f"{build_dir}/ovs")
         bin_dir = os.path.abspath(bin_dir or f"{build_dir}/ctl")
         self.matd, self.matctl = f"{bin_dir}/matd", f"{bin_dir}/matctl"
@@ -94,8 +96,8 @@ class Site(plain.Site):
 
     def start_agent(self, *options, preload=()):
         self.switch.launch(
-            "matd", *preload, self.rig.programs.matd, f"unix:{self.dir}/db.sock",
-            f"--keys={self.keys}", f"--state={self.state}",
+            "matd", *preload, self.rig.programs.matd,
+            f"unix:{self.dir}/db.sock", f"--keys={self.keys}", f"--state={self.state}",
             f"--switch={self.switch.update_socket()}", *options)
         wait_until(lambda: "mat/status" in self.switch.appctl(
             "list-commands", daemon="matd"), "commands of matd")
@@ -176,8 +178,9 @@ class Site(plain.Site):
         return True
 
     def owns(self, moa):
-        return moa.startswith(self.subnet4 + "." if "." in moa
-                              else self.subnet6 + ":")
+        """One of its subnets, or of a prefix that is routed to it."""
+        return moa.startswith((f"{self.subnet4}.", f"{self.subnet6}:",
+                               f"10.99.{self.number}."))
 
     def flows(self):
         return self.switch.ofctl("dump-flows", "br0")
@@ -333,20 +336,20 @@ class Agents(plain.Rig):
                 timeout_s)
 
     def settle(self):
-        """Every VM has spoken and is known everywhere.  They speak again and
-        again, since the agent may not have begun to listen."""
-        for _ in range(PATIENCE_S):
-            missing = [vm for vm in self.vms.values()
-                       if not all(site.sees(vm, vm.site)
-                                  for site in self.with_zone(vm.zone))]
-            if not missing:
-                return
-            for vm in missing:
+        """Every VM has spoken and is known everywhere.  Like real ones they
+        speak again, since nobody may have listened yet."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and (unseen := [
+                vm for vm in self.vms.values() if not all(
+                    site.sees(vm, vm.site)
+                    for site in self.with_zone(vm.zone))]):
+            for vm in unseen:
                 vm.announce()
             with contextlib.suppress(AssertionError):
-                self.wait_seen(missing[-1], timeout_s=1)
+                for vm in unseen:
+                    self.wait_seen(vm, timeout_s=2)
         for vm in self.vms.values():
-            self.wait_seen(vm, timeout_s=1)
+            self.wait_seen(vm)
 
     def restore(self):
         """As before each test: daemons up, VMs at home and known."""

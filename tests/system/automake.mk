@@ -18,11 +18,16 @@ EXTRA_DIST += \
 	tests/system/run \
 	tests/system/run-agent \
 	tests/system/switch.py \
+	tests/system/soak \
+	tests/system/soak.py \
 	tests/system/test_agent.py \
+	tests/system/test_agent_crowd.py \
 	tests/system/test_agent_matctl.py \
 	tests/system/test_agent_moves.py \
 	tests/system/test_agent_robust.py \
 	tests/system/test_agent_safety.py \
+	tests/system/test_agent_soak.py \
+	tests/system/test_guests.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
 	tests/system/test_ports.py \
@@ -39,17 +44,22 @@ EXTRA_DIST += \
 SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 	$(if $(MODE),--mode=$(MODE))
 
+# SOAK_SECONDS=60 SEED=7 make soak
+SOAK_SECONDS = 600
 AGENT_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run-agent
 
-.PHONY: check-system check-system-asan check-agent check-agent-full demo
+.PHONY: check-system check-system-asan check-agent check-agent-full soak demo
 check-system: all
 	$(SYSTEM_RUN) --ovs-build=ovs $(WORDS)
 check-system-asan: ovs-asan
 	$(SYSTEM_RUN) --ovs-build=ovs-asan $(WORDS)
-check-agent: all tests/relay/relay
+check-agent: all tests/relay/relay tests/vm/vmload
 	$(AGENT_RUN) $(WORDS)
-check-agent-full: all tests/relay/relay
+check-agent-full: all tests/relay/relay tests/vm/vmload
 	$(AGENT_RUN) --full $(WORDS)
+soak: all tests/relay/relay
+	$(PYTHON3) -B $(srcdir)/tests/system/soak --seconds=$(SOAK_SECONDS) \
+		--seed=$(SEED)
 demo: all
 	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs $(DEMO)
 
