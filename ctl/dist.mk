@@ -4,7 +4,7 @@
 # logs, completion, libvirt's hook.  Only with "make install".
 
 unitdir = $(prefix)/lib/systemd/system
-unit_dropin_dir = $(unitdir)/ovs-vswitchd.service.d
+DROPINS = ovs-vswitchd ovsdb-server
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 logrotatedir = $(sysconfdir)/logrotate.d
@@ -29,13 +29,17 @@ ctl/systemd/logrotate: ctl/systemd/logrotate.in
 if BUILD_OVS
 all-local: $(DIST_FILES)
 install-data-local: $(DIST_FILES)
-	$(MKDIR_P) '$(DESTDIR)$(unit_dropin_dir)' '$(DESTDIR)$(sysusersdir)' \
+	$(MKDIR_P) '$(DESTDIR)$(unitdir)' '$(DESTDIR)$(sysusersdir)' \
 		'$(DESTDIR)$(tmpfilesdir)' '$(DESTDIR)$(logrotatedir)' \
 		'$(DESTDIR)$(defaultdir)' '$(DESTDIR)$(completiondir)' \
 		'$(DESTDIR)$(hookdir)'
 	$(INSTALL_DATA) ctl/systemd/matd.service '$(DESTDIR)$(unitdir)/'
-	$(INSTALL_DATA) $(srcdir)/ctl/systemd/ovs-vswitchd.conf \
-		'$(DESTDIR)$(unit_dropin_dir)/ovs-mat.conf'
+	for unit in $(DROPINS); do \
+		$(MKDIR_P) "$(DESTDIR)$(unitdir)/$$unit.service.d" && \
+		$(INSTALL_DATA) $(srcdir)/ctl/systemd/$$unit.conf \
+			"$(DESTDIR)$(unitdir)/$$unit.service.d/ovs-mat.conf" || \
+			exit 1; \
+	done
 	$(INSTALL_DATA) $(srcdir)/ctl/systemd/sysusers.conf \
 		'$(DESTDIR)$(sysusersdir)/ovs-mat.conf'
 	$(INSTALL_DATA) ctl/systemd/tmpfiles.conf \
@@ -49,10 +53,10 @@ install-data-local: $(DIST_FILES)
 		'$(DESTDIR)$(completiondir)/matctl'
 	$(INSTALL_SCRIPT) $(srcdir)/ctl/libvirt-hook '$(DESTDIR)$(hookdir)/'
 uninstall-local: uninstall-dist
-.PHONY: uninstall-dist
 uninstall-dist:
 	rm -f '$(DESTDIR)$(unitdir)/matd.service' \
-		'$(DESTDIR)$(unit_dropin_dir)/ovs-mat.conf' \
+		'$(DESTDIR)$(unitdir)/ovs-vswitchd.service.d/ovs-mat.conf' \
+		'$(DESTDIR)$(unitdir)/ovsdb-server.service.d/ovs-mat.conf' \
 		'$(DESTDIR)$(sysusersdir)/ovs-mat.conf' \
 		'$(DESTDIR)$(tmpfilesdir)/ovs-mat.conf' \
 		'$(DESTDIR)$(logrotatedir)/ovs-mat' \
@@ -63,8 +67,10 @@ endif
 
 dist_man_MANS += ctl/matctl.8
 dist_doc_DATA += docs/matctl-json.md
+.PHONY: uninstall-dist
 CLEANFILES += $(DIST_FILES)
 EXTRA_DIST += ctl/libvirt-hook ctl/matctl.bash \
 	ctl/systemd/default ctl/systemd/logrotate.in \
 	ctl/systemd/matd.service.in ctl/systemd/ovs-vswitchd.conf \
-	ctl/systemd/sysusers.conf ctl/systemd/tmpfiles.conf.in
+	ctl/systemd/ovsdb-server.conf ctl/systemd/sysusers.conf \
+	ctl/systemd/tmpfiles.conf.in

@@ -59,6 +59,12 @@ check_runs(struct matctl_check *check)
                      "matd is not connected to the switch: %s",
                      matctl_string(check->status, "switch.problem"));
     }
+    if (check->ovs && !matctl_bool(check->status, "database.connected")) {
+        matctl_found(check, MATCTL_ERROR, "matd-database", "with the "
+                     "packages: systemctl restart openvswitch-switch, once; "
+                     "else give matd's user or group the right to use the "
+                     "socket", "the database answers here, but not to matd");
+    }
     if (!matctl_bool(check->status, "active")) {
         matctl_found(check, MATCTL_WARNING, "flows", "matctl activate",
                      "matd was deactivated: it installs no flows");

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,12 +163,34 @@ check_expiry(struct matctl_check *check, int64_t not_after_s)
     }
 }
 
+/* Loads the keys as the user to whom they belong: root would refuse those of
+ * another, as matd would. */
+static struct matd_keys *
+load_as_owner(const char *dir, char error[MATD_ERROR_MAX])
+{
+    char *path = xasprintf("%s/host.key", dir);
+    bool switched = false;
+    struct matd_keys *keys;
+    struct stat s;
+
+    if (!geteuid() && !stat(path, &s) && s.st_uid) {
+        switched = !setegid(s.st_gid) && !seteuid(s.st_uid);
+    }
+    keys = matd_keys_load(dir, error);
+    if (switched && (seteuid(0) || setegid(0))) {
+        matctl_error("cannot be root again: %s", ovs_strerror(errno));
+        exit(MATCTL_FAILED);
+    }
+    free(path);
+    return keys;
+}
+
 void
 matctl_check_keys(struct matctl_check *check)
 {
     const char *dir = check->ctl->keys ? check->ctl->keys : MATD_KEYS_DIR;
     char error[MATD_ERROR_MAX];
-    struct matd_keys *keys = matd_keys_load(dir, error);
+    struct matd_keys *keys = load_as_owner(dir, error);
 
     if (!keys) {
         matctl_found(check, MATCTL_ERROR, "keys", "\"matctl key\" makes them: "
