@@ -347,22 +347,36 @@ matd_netlink_route(const struct mat_addr *addr, int ifindex,
     return error;
 }
 
-int
-matd_netlink_probe(const struct mat_addr *addr, int ifindex)
+static int
+change_neighbour(uint16_t type, uint16_t flags, uint8_t ndm_flags,
+                 const struct mat_addr *addr, int ifindex)
 {
     struct ofpbuf request;
     struct ndmsg *ndm;
     int error;
 
     ofpbuf_init(&request, 0);
-    nl_msg_put_nlmsghdr(&request, sizeof *ndm, RTM_NEWNEIGH,
-                        NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE);
+    nl_msg_put_nlmsghdr(&request, sizeof *ndm, type,
+                        NLM_F_REQUEST | NLM_F_ACK | flags);
     ndm = ofpbuf_put_zeros(&request, sizeof *ndm);
     ndm->ndm_family = mat_addr_is_v4(addr) ? AF_INET : AF_INET6;
     ndm->ndm_ifindex = ifindex;
-    ndm->ndm_flags = NTF_USE;
+    ndm->ndm_flags = ndm_flags;
     put_addr(&request, NDA_DST, addr);
     error = nl_transact(NETLINK_ROUTE, &request, NULL);
     ofpbuf_uninit(&request);
     return error;
+}
+
+int
+matd_netlink_probe(const struct mat_addr *addr, int ifindex)
+{
+    return change_neighbour(RTM_NEWNEIGH, NLM_F_CREATE, NTF_USE, addr,
+                            ifindex);
+}
+
+int
+matd_netlink_forget(const struct mat_addr *addr, int ifindex)
+{
+    return change_neighbour(RTM_DELNEIGH, 0, 0, addr, ifindex);
 }

@@ -72,4 +72,7 @@ int matd_netlink_route(const struct mat_addr *addr, int ifindex,
 /* Has the kernel find out, or confirm, the MAC of a neighbour. */
 int matd_netlink_probe(const struct mat_addr *addr, int ifindex);
 
+/* Has the kernel forget a neighbour. */
+int matd_netlink_forget(const struct mat_addr *addr, int ifindex);
+
 #endif /* matd-netlink.h */

@@ -90,8 +90,9 @@ matd_routers_prefer(struct matd_routers *r,
     return true;
 }
 
-static bool
-is_preferred(const struct matd_routers *r, const struct mat_addr *addr)
+bool
+matd_routers_is_preferred(const struct matd_routers *r,
+                          const struct mat_addr *addr)
 {
     for (size_t i = 0; i < r->n_preferred; i++) {
         if (mat_addr_in_prefix(addr, &r->preferred[i].addr,
@@ -112,9 +113,10 @@ matd_routers_better(const struct matd_routers *r, const struct mat_addr *hop)
         const struct mat_addr *router = &r->routers[v6][i];
 
         is_ours |= mat_addr_equal(router, hop);
-        if (better == hop && is_preferred(r, router)) {
+        if (better == hop && matd_routers_is_preferred(r, router)) {
             better = router;
         }
     }
-    return is_ours && !is_preferred(r, hop) ? *better : *hop;
+    return (is_ours && !matd_routers_is_preferred(r, hop) ? *better
+            : *hop);
 }

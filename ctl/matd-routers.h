@@ -35,6 +35,9 @@ void matd_routers_add_prefix(struct matd_routers *, const struct mat_addr *,
 bool matd_routers_prefer(struct matd_routers *, const struct mat_moa_prefix *,
                          size_t n);
 
+bool matd_routers_is_preferred(const struct matd_routers *,
+                               const struct mat_addr *);
+
 /* The router to take where the kernel would take 'hop': another one if that is
  * a default router, but not a preferred one. */
 struct mat_addr matd_routers_better(const struct matd_routers *,

@@ -141,14 +141,35 @@ matd_routes_set_device(struct matd_routes *r, const char *name,
     }
 }
 
+/* Neighbours elsewhere may have gone with an uplink.  The kernel would go on
+ * to send to them for half a minute. */
+static void
+doubt_others(struct matd_routes *r)
+{
+    const struct matd_neighbour *n;
+
+    HMAP_FOR_EACH (n, node, &r->neighbours.all) {
+        if (r->ifindex && matd_neighbour_is_used(n)
+            && mat_addr_is_host(&n->addr)
+            && !matd_routers_is_preferred(&r->routers, &n->addr)) {
+            matd_netlink_forget(&n->addr, r->ifindex);
+            matd_netlink_probe(&n->addr, r->ifindex);
+        }
+    }
+}
+
 void
 matd_routes_prefer(struct matd_routes *r, const struct mat_moa_prefix *subnets,
                    size_t n)
 {
+    bool is_first = !r->routers.n_preferred;
     struct want *want;
 
     if (!matd_routers_prefer(&r->routers, subnets, n)) {
         return;
+    }
+    if (!is_first) {
+        doubt_others(r);
     }
     matd_neighbours_hurry(&r->neighbours);
     r->lookup_ms = 0;

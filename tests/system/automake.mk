@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	tests/system/test_agent_robust.py \
 	tests/system/test_agent_safety.py \
 	tests/system/test_agent_soak.py \
+	tests/system/test_agent_uplinks.py \
 	tests/system/test_guests.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
