@@ -152,9 +152,32 @@ take_moa_by(struct mat_agent *a, struct mat_stay *stay, const char *uplink)
     return true;
 }
 
+/* Lets go of a MoA that is in no pool any more: it stays in the switch for
+ * late packets, and is released with the entry. */
+static void
+leave_drained_moa(struct mat_agent *a, struct mat_stay *stay)
+{
+    struct mat_slot *slot = mat_home_slot(stay->home, &stay->moa);
+    struct mat_moa_info info;
+
+    if (!mat_moa_find(a->moa, &stay->moa, &info) || !info.draining) {
+        return;
+    }
+    stay->has_moa = false;
+    if (slot) {
+        slot->is_own = true;
+        slot->until_us = a->now_us + MAT_AGENT_LATE_US;
+    } else {
+        mat_moa_release(a->moa, a->now_us, &stay->moa);
+    }
+}
+
 bool
 mat_stay_take_moa(struct mat_agent *a, struct mat_stay *stay)
 {
+    if (stay->has_moa && stay->state == MAT_LIFE_GONE) {
+        leave_drained_moa(a, stay);
+    }
     return stay->has_moa || take_moa_by(a, stay, NULL);
 }
 

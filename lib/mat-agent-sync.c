@@ -220,6 +220,21 @@ item_pool(struct mat_agent *a, const struct mat_op *op)
 
 /* Entries. */
 
+/* An entry with a MoA that the VMN had before: it goes when nobody sends to it
+ * any more. */
+static void
+keep_old_moa(struct mat_agent *a, struct mat_home *home,
+             const struct mat_entry *e)
+{
+    const struct mat_moa_owner owner = { home->key.zone, home->key.addr };
+    struct mat_slot *slot = mat_home_slot(home, &e->moa);
+
+    if (slot && mat_moa_adopt(a->moa, a->now_us, &owner, &e->moa)
+                == MAT_MOA_OK) {
+        slot->is_own = true;
+    }
+}
+
 /* A stay for an entry of the last agent.  What was on disk may be older. */
 static void
 adopt_stay(struct mat_agent *a, struct mat_home *home,
@@ -233,7 +248,9 @@ adopt_stay(struct mat_agent *a, struct mat_home *home,
     bool was_other = (stay && stay->has_moa
                       && !mat_addr_equal(&stay->moa, &e->moa));
 
-    if (was_other && stay->state == MAT_LIFE_LIVE) {
+    if (was_other && (stay->state == MAT_LIFE_LIVE
+                      || state != MAT_LIFE_LIVE)) {
+        keep_old_moa(a, home, e);
         return;
     }
     if (stay) {

@@ -511,6 +511,49 @@ test_a_move_while_the_agent_is_dead(void **state)
     }
 }
 
+/* The old pool is still in the switch as a departed entry. */
+static void
+test_a_start_after_a_change_of_pools(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        struct fleet *f = given(2);
+        struct mat_agent_config config;
+        char error[MAT_MOA_TEXT_MAX];
+        struct mat_addr moa, now;
+
+        (void) state;
+        fleet_config(f, 0, &config);
+        assert_true(mat_moa_parse("172.16.1.200/29", false, &config.pools[0],
+                                  error));
+        mat_agent_configure(f->hosts[0].agent, f->now_us, &config);
+        fleet_run(f, SIM_S);
+        fleet_config(f, 0, &config);
+        mat_agent_configure(f->hosts[0].agent, f->now_us, &config);
+        fleet_run(f, SIM_S);
+        /* Away and back, with a restart while it is away. */
+        fleet_plug(f, 1, "vm5b", 5, NULL);
+        fleet_say(f, 1, "vm5b", MAT_EVENT_RARP, 5, NULL);
+        fleet_run(f, SIM_S);
+        fleet_stop_agent(f, 0);
+        restart(f, i & 1, true, i & 2);
+        fleet_run(f, SIM_S);
+        fleet_say(f, 0, "vm5", MAT_EVENT_RARP, 5, NULL);
+        fleet_run(f, SIM_S);
+        fleet_expect_at(f, 0, "vm5", VM);
+        moa = fleet_moa(f, 0, VM);
+        assert_int_equal(moa.b[15] >> 6, 1);
+        fleet_stop_agent(f, 0);
+        restart(f, i & 1, true, i & 2);
+        fleet_run(f, SIM_S);
+        fleet_expect_at(f, 0, "vm5", VM);
+        now = fleet_moa(f, 0, VM);
+        assert_true(mat_addr_equal(&moa, &now));
+        fleet_run(f, 500 * SIM_S);
+        fleet_expect_at(f, 0, "vm5", VM);
+        end(f);
+    }
+}
+
 static void
 test_foreign_entries_go_when_all_is_settled(void **state)
 {
@@ -555,6 +598,7 @@ main(void)
         cmocka_unit_test(test_a_move_while_the_switch_is_away),
         cmocka_unit_test(test_the_agent_starts_anew),
         cmocka_unit_test(test_a_move_while_the_agent_is_dead),
+        cmocka_unit_test(test_a_start_after_a_change_of_pools),
         cmocka_unit_test(test_foreign_entries_go_when_all_is_settled),
     };
 
