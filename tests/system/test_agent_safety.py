@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Those who want what is not theirs, and keys that change or end."""
+import glob
+
 import frames
 from agent_harness import test
 from agent_rig import PATIENCE_S
@@ -109,3 +111,40 @@ def keys_are_rotated_under_traffic(rig):
         rig.wait_seen(rig.m)
         go_on()
     assert_reaches(rig.b1, rig.c1)
+
+
+def peer_state(site, host):
+    """What 'site' thinks of 'host', by its address."""
+    for peer in site.agent("peers")["peers"]:
+        if peer["address"].rpartition(":")[0] == host.address4:
+            return peer["state"]
+    return "unknown"
+
+
+@test
+def a_revoked_host_loses_its_say(rig):
+    """What c claims is not heard any more, until it has a newer
+    certificate."""
+    before = mappings_of(rig, rig.m)[:4]        # At a and b.
+    rig.key("revoke", f"--cluster={rig.cluster}", rig.c.name)
+    file, = glob.glob(f"{rig.cluster}/revoke-*")
+    assert_same("c before", peer_state(rig.a, rig.c), "alive")
+    try:
+        with sessions((rig.m, rig.b1)) as go_on:
+            rig.a.agent("revoke", open(file, encoding="ascii").read())
+            for site in rig.a, rig.b:
+                wait_until(lambda: peer_state(site, rig.c) != "alive",
+                           f"{site.name} drops c", PATIENCE_S)
+            go_on()
+            rig.m.attach(rig.c)
+            speak_for(rig.m, rig.c)
+            wait_until(lambda: (rig.c.mapping(7, rig.m.v4) or {}).get("state")
+                       == "local", "m is at c, as c says", PATIENCE_S)
+            go_on()
+            assert_same("mappings of m", mappings_of(rig, rig.m)[:4], before)
+            rig.m.detach(rig.c)
+    finally:
+        rig.issue(rig.c)
+    rig.wait_seen(rig.c1)
+    rig.wait_seen(rig.m)
+    assert_reaches(rig.m, rig.c1)
