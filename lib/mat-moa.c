@@ -252,6 +252,14 @@ suits(const struct mat_moa *m, const struct take *take,
            && (take->uplink == MAT_MOA_ANY || take->uplink == s->uplink);
 }
 
+/* Somebody insists on having it: its owner gets another when it asks. */
+static bool
+is_contested(const struct mat_moa_record *r)
+{
+    return r->list == MAT_MOA_USED && !r->home
+           && r->n_conflicts >= MAT_MOA_CONTESTED;
+}
+
 /* What the owner has already, or had last ('list' is USED or QUARANTINED). */
 static struct mat_moa_record *
 take_own(struct mat_moa *m, const struct take *take, uint8_t list)
@@ -261,8 +269,8 @@ take_own(struct mat_moa *m, const struct take *take, uint8_t list)
     for (; r; r = r->owner_next) {
         if (r->list == list && mat_moa_is_owner(r, &take->want->owner)
             && suits(m, take, mat_moa_shelf_of(m, r))
-            && (list == MAT_MOA_USED ? !r->draining : r->is_inside
-                && !r->reserved)) {
+            && (list == MAT_MOA_USED ? !r->draining && !is_contested(r)
+                : r->is_inside && !r->reserved)) {
             return r;
         }
     }
@@ -284,8 +292,9 @@ take_this(struct mat_moa *m, const struct take *take,
         || (!is_inside && !is_home)) {
         return NULL;
     }
-    if (r && (((r->list == MAT_MOA_USED || r->list == MAT_MOA_QUARANTINED)
-               && !mat_moa_is_owner(r, &take->want->owner))
+    if (r && (is_contested(r)
+              || ((r->list == MAT_MOA_USED || r->list == MAT_MOA_QUARANTINED)
+                  && !mat_moa_is_owner(r, &take->want->owner))
               || ((r->list == MAT_MOA_CONFLICT || r->reserved)
                   && !is_home))) {
         return NULL;
@@ -642,7 +651,7 @@ claimed_used(struct mat_moa *m, struct mat_moa_record *r,
     } else if (m->now_us - r->conflict_us > conflict_memory_us) {
         r->n_conflicts = 0;
     }
-    r->n_conflicts += r->is_cold ? 2 : 1;
+    r->n_conflicts += r->is_cold ? MAT_MOA_CONTESTED : 1;
     r->conflict_us = m->now_us;
     r->conflict_mac = *mac;
     r->tells_conflict = true;

@@ -75,6 +75,8 @@ enum {
     MAT_MOA_RECORDS_MAX = 131072,       /* Twice the VMNs of a host: used ones
                                          * and those in quarantine. */
     MAT_MOA_RESERVED_MAX = 32768,
+    MAT_MOA_CONTESTED = 2,      /* Conflicts after which a used one is given
+                                 * up. */
     MAT_MOA_STOCK_MAX = 256,    /* Per family and uplink. */
     MAT_MOA_TEXT_MAX = 512
 };
@@ -223,7 +225,7 @@ enum mat_moa_result {
 const char *mat_moa_strerror(enum mat_moa_result);
 
 /* Takes a MoA.  One that the owner already has on that uplink is returned
- * again.  Otherwise the first that there is: home, the preferred one if it is
+ * again, unless it drains or is contested.  Otherwise the first that there is: home, the preferred one if it is
  * good, the one that the owner had last, routed, warm, probed, and when there
  * is nothing else one that is being probed or is just free.  Such a one is
  * probed while it is used: a conflict may yet be reported of it.  '*info' is
@@ -288,9 +290,10 @@ void mat_moa_tick(struct mat_moa *, int64_t now_us);
 enum mat_moa_output_kind {
     MAT_MOA_OUT_FRAME,          /* Send 'frame' by 'uplink'. */
     MAT_MOA_OUT_CONFLICT,       /* 'mac' claims 'info.moa'.  If that is USED,
-                                 * at 'info.n_conflicts' of 2 or more give its
-                                 * owner another (at 1, it was defended).  At
-                                 * home: its VMN may have moved to 'mac'. */
+                                 * at MAT_MOA_CONTESTED 'info.n_conflicts' or
+                                 * more give its owner another (before, it
+                                 * was defended).  At home: its VMN may have
+                                 * moved to 'mac'. */
     MAT_MOA_OUT_RENUMBER,       /* 'info.owner' should get another MoA. */
     MAT_MOA_OUT_EXHAUSTED,      /* Nothing left: 'text' says what to do. */
     MAT_MOA_OUT_LOW,            /* Soon nothing left: same. */

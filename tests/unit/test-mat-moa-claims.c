@@ -207,11 +207,21 @@ test_conflict_of_used(void **state)
     assert_int_equal(info.n_conflicts, 2);
     STATE("10.0.0.7", "used eth0");
 
+    /* Its owner gets another if there is one, whatever it prefers. */
+    TAKE("10.9.0.1", "the pool has no address left");
+    stock_set_pools("10.0.0.7-10.0.0.8", "");
+    stock_reconfigure();
+    assert_string_equal(stock_take("10.9.0.1", NULL, "10.0.0.7", false),
+                        "10.0.0.8");
+    TAKE("10.9.0.1", "10.0.0.8");
+    stock_release("10.0.0.8");
+
     /* Given back, nobody gets it for longer. */
     stock_release("10.0.0.7");
     STATE("10.0.0.7", "conflict eth0");
     stock_run(599 * S);
-    TAKE("10.9.0.1", "the pool has no address left");
+    TAKE("10.9.0.1", "10.0.0.8");
+    TAKE("10.9.0.2", "the pool has no address left");
     stock_end();
 }
 

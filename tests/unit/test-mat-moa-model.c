@@ -97,6 +97,17 @@ is_up(int i)
             : stock_config.uplinks[0].up || stock_config.uplinks[1].up);
 }
 
+/* Does a stranger insist on an address that is used? */
+static bool
+is_contested(int i)
+{
+    struct mat_addr a = nth(i);
+    struct mat_moa_info info;
+
+    return (model[i].owner >= 0 && mat_moa_find(moa, &a, &info)
+            && info.n_conflicts >= MAT_MOA_CONTESTED);
+}
+
 /* May 'owner' get address 'i' through 'link' (-1: any)? */
 static bool
 may_get(int i, int owner, int link)
@@ -105,6 +116,7 @@ may_get(int i, int owner, int link)
 
     return ((link < 0 || link_of(i) == link) && in_pool(i) && is_up(i)
             && !a->reserved && a->claimed_until_us <= now_us
+            && !is_contested(i)
             && (a->owner < 0 || a->owner == owner)
             && (a->rests_until_us <= now_us || a->last == owner));
 }
@@ -126,10 +138,10 @@ step_take(struct mat_rng *rng)
     if (mat_rng_below(rng, 2)) {
         want.preferred = nth((int) mat_rng_below(rng, N_ADDRS));
     }
-    result = mat_moa_take(moa, now_us, &want, &info);
     for (i = 0; i < N_ADDRS; i++) {
         has |= model[i].owner == owner && may_get(i, owner, link);
     }
+    result = mat_moa_take(moa, now_us, &want, &info);
     if (result != MAT_MOA_OK) {
         for (i = 0; i < N_ADDRS; i++) {
             assert_false(may_get(i, owner, link));
@@ -138,8 +150,7 @@ step_take(struct mat_rng *rng)
     }
     i = find(&info.moa);
     assert_true(i >= 0);
-    assert_true(may_get(i, owner, link)
-                || (model[i].owner == owner && in_pool(i)));
+    assert_true(may_get(i, owner, link));
     if (has) {
         assert_int_equal(model[i].owner, owner);
         assert_int_equal(info.state, MAT_MOA_USED);
