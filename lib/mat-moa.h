@@ -225,11 +225,12 @@ enum mat_moa_result {
 const char *mat_moa_strerror(enum mat_moa_result);
 
 /* Takes a MoA.  One that the owner already has on that uplink is returned
- * again, unless it drains or is contested.  Otherwise the first that there is: home, the preferred one if it is
- * good, the one that the owner had last, routed, warm, probed, and when there
- * is nothing else one that is being probed or is just free.  Such a one is
- * probed while it is used: a conflict may yet be reported of it.  '*info' is
- * what it was before ('info->state') and is now (all else). */
+ * again, unless it drains or is contested.  Otherwise the first that there is:
+ * home, the preferred one if it is good, the one that the owner had last,
+ * routed, warm, probed, and when there is nothing else one that is being
+ * probed or is just free.  Such a one is probed while it is used: a conflict
+ * may yet be reported of it.  '*info' is what it was before ('info->state')
+ * and is now (all else). */
 enum mat_moa_result mat_moa_take(struct mat_moa *, int64_t now_us,
                                  const struct mat_moa_want *,
                                  struct mat_moa_info *);
