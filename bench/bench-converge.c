@@ -445,10 +445,14 @@ report(struct bench *b, const char *name, const char *note)
                  "delay + 2 RTO", 100.0 * (double) b->n_in_bound
                  / (double) b->n_near, b->n_near);
     }
-    printf("| %s | %.2f | %.2f | %.2f | %.2f | %s%s |\n", name,
-           percentile_ms(b->near, b->n_near, .5),
-           percentile_ms(b->near, b->n_near, .99),
-           percentile_ms(b->all, b->n_all, .5),
+    printf("| %s |", name);
+    if (b->n_near) {
+        printf(" %.2f | %.2f |", percentile_ms(b->near, b->n_near, .5),
+               percentile_ms(b->near, b->n_near, .99));
+    } else {
+        printf(" - | - |");
+    }
+    printf(" %.2f | %.2f | %s%s |\n", percentile_ms(b->all, b->n_all, .5),
            percentile_ms(b->all, b->n_all, .99), note, share);
     fflush(stdout);
     b->n_near = b->n_all = b->n_in_bound = 0;

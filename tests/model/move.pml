@@ -91,6 +91,14 @@ inline say(version)
     fi
 }
 
+#define NEWER(H, I) (sent_version[I] > live[H])
+#define IS_NEWS(H) (NEWER(H, 0) || NEWER(H, 1) || NEWER(H, 2) || \
+                    NEWER(H, 3) || NEWER(H, 4) || NEWER(H, 5) || NEWER(H, 6))
+#define NEWER_PREP(H, I) (sent_prep[I] > prep[H] && \
+                          PREP_EPOCH(sent_prep[I]) > EPOCH(live[H]))
+#define IS_PREP_NEWS(H) (NEWER_PREP(H, 0) || NEWER_PREP(H, 1) || \
+                         NEWER_PREP(H, 2))
+
 inline say_prep(p)
 {
     if
@@ -205,14 +213,26 @@ inline accept(h, version)
     fi
 }
 
+/* Only then may a process end; any other end is an error.  Nothing is on its
+ * way any more that would be news. */
+#define NOTHING_COMES (!IS_NEWS(A) && !IS_NEWS(B) && !IS_NEWS(C) && \
+                       !IS_PREP_NEWS(A) && !IS_PREP_NEWS(B) && \
+                       !IS_PREP_NEWS(C))
+#define ALL_IS_OVER (calm && NOTHING_COMES && \
+                     live[A] == live[B] && live[B] == live[C] && \
+                     !PREP_COUNTS(A) && !PREP_COUNTS(B) && !PREP_COUNTS(C) && \
+                     !challenged[A] && !challenged[B] && !challenged[C])
+
 proctype Host(byte h)
 {
     byte i;
 
     do
-    /* A claim arrives; any that was ever sent, also again. */
+    /* A claim arrives; any that was ever sent, also again.  When all is calm
+     * only news does: else a host could listen for ever, and that none gets
+     * stuck would say nothing. */
     :: atomic {
-        up[h] && n_sent > 0 ->
+        up[h] && n_sent > 0 && (!calm || IS_NEWS(h)) ->
         i = 0;
         do
         :: i < n_sent - 1 -> i++
@@ -222,7 +242,7 @@ proctype Host(byte h)
         i = 0
     }
     :: atomic {
-        up[h] && n_sent_preps > 0 ->
+        up[h] && n_sent_preps > 0 && (!calm || IS_PREP_NEWS(h)) ->
         i = 0;
         do
         :: i < n_sent_preps - 1 -> i++
@@ -265,11 +285,7 @@ proctype Host(byte h)
         :: else -> challenged[h] = false
         fi
     }
-    /* All is over: the process may end here. */
-    :: atomic {
-        (calm && up[h] && !challenged[h] && live[h] == live[A] &&
-         live[h] == live[B] && live[h] == live[C] && !PREP_COUNTS(h)) -> break
-    }
+    :: atomic { ALL_IS_OVER -> break }
     od
 }
 
@@ -302,19 +318,34 @@ proctype Repair()
     :: atomic { calm && prep[B] > prep[C] && prep[B] != 0 &&
                 PREP_EPOCH(prep[B]) > EPOCH(live[C]) ->
                 accept_prep(C, prep[B]) }
-    :: atomic {
-        (calm && live[A] == live[B] && live[B] == live[C] &&
-         !PREP_COUNTS(A) && !PREP_COUNTS(B) && !PREP_COUNTS(C) &&
-         !challenged[A] && !challenged[B] && !challenged[C]) -> break
-    }
+    :: atomic { ALL_IS_OVER -> break }
     od;
     /* One owner, where the VM is. */
     assert(OWNER(live[A]) == runs_on)
 }
 
+inline forget_sent()
+{
+    atomic {
+        n_sent = 0;
+        n_sent_preps = 0;
+        i = 0;
+        do
+        :: i < CLAIMS -> sent_version[i] = 0; i++
+        :: else -> break
+        od;
+        i = 0;
+        do
+        :: i < PREPS -> sent_prep[i] = 0; i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
+
 proctype World()
 {
-    byte from, to, crashed;
+    byte from, to, crashed, i;
 
     do
     /* The VM stops, and starts at the new host or, if that fails, again at the
@@ -376,7 +407,11 @@ proctype World()
     }
     :: atomic { runs_on != NOBODY && up[A] && up[B] && up[C] -> break }
     od;
-    withdraw();                 /* If it was prepared and never moved. */
+    atomic { withdraw() };      /* If it was prepared and never moved. */
+    if
+    :: skip                     /* What is on its way arrives yet, */
+    :: forget_sent()            /* or all of it is lost. */
+    fi;
     calm = true
 }
 
