@@ -193,7 +193,8 @@ class Guest:
                   f"memory-backend-ram,id=memory,size={self.memory_mb}M")
         words = [QEMU, "-name", self.name, "-object", memory, "-machine",
                  f"pc,accel={self.image.accel},memory-backend=memory",
-                 "-m", str(self.memory_mb), *self.image.boot_words(), "-append", append,
+                 "-m", str(self.memory_mb), *self.image.boot_words(),
+                 "-append", append,
                  "-display", "none", "-monitor", "none", "-nodefaults",
                  "-serial", f"file:{self._file(site, 'console')}",
                  *self._monitors(site)]
