@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	tests/system/test_agent.py \
 	tests/system/test_agent_crowd.py \
 	tests/system/test_agent_matctl.py \
+	tests/system/test_agent_pools.py \
 	tests/system/test_agent_moves.py \
 	tests/system/test_agent_robust.py \
 	tests/system/test_agent_safety.py \
