@@ -314,7 +314,8 @@ mat_map6_find_in(struct mat_map6_bucket *b, uint32_t tag, uint32_t mask,
 
 /* Writing. */
 struct mat_map_memory_ops {
-    void *(*alloc)(size_t size);        /* Zeroed, aligned to 64 bytes. */
+    void *(*alloc)(size_t size);        /* Zeroed, aligned to 64 bytes if not
+                                         * smaller. */
     void (*free)(void *, size_t size);
 };
 

@@ -73,7 +73,9 @@ small_alloc(size_t size)
 {
     void *p;
 
-    if (posix_memalign(&p, 64, size)) {
+    if (size < CACHE_LINE_SIZE) {
+        return calloc(1, size);
+    } else if (posix_memalign(&p, CACHE_LINE_SIZE, size)) {
         return NULL;
     }
     return memset(p, 0, size);

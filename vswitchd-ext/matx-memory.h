@@ -16,7 +16,8 @@
 
 #include <stddef.h>
 
-/* Zeroed, aligned to a cache line.  Null if there is no memory. */
+/* Zeroed; aligned to a cache line, unless it is smaller than one: so that many
+ * small things lie close together.  Null if there is no memory. */
 void *matx_memory_alloc(size_t size);
 void matx_memory_free(void *, size_t size);
 
