@@ -454,6 +454,21 @@ in(const struct mat_switch_call *call, const struct task *t, bool v4,
     return true;
 }
 
+/* Prefetches the bucket after 'bucket', where a mapping usually is if it is
+ * not at home. */
+FAST void
+prefetch_next(bool v4, const void *bucket)
+{
+    const char *next = ((const char *) bucket
+                        + (v4 ? sizeof(struct mat_map4_bucket)
+                           : sizeof(struct mat_map6_bucket)));
+
+    __builtin_prefetch(next);
+    if (!v4) {
+        __builtin_prefetch(next + offsetof(struct mat_map6_bucket, value));
+    }
+}
+
 /* Runs pass 2 on 'n' tasks and returns how many are left over, which are then
  * the first. */
 FAST size_t
@@ -469,6 +484,8 @@ run(const struct mat_switch_call *call_in_memory, struct task *tasks, size_t n,
         if (__builtin_expect(!(is_in ? in(&call, t, v4, tally)
                                : out(&call, t, v4, call_in_memory, tally)),
                              false)) {
+            prefetch_next(v4, t->src);
+            prefetch_next(v4, t->dst);
             *left++ = *t;
         }
     }
