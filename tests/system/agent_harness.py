@@ -14,6 +14,7 @@ import time
 
 import harness
 import rig as plain
+import soak
 from agent_rig import Agents
 from capture import Capture
 
@@ -45,6 +46,7 @@ class Bare:
 RIGS = {
     "bare": Bare,
     "usual": Agents,
+    "soak": soak.make_rig,
     "dpdk": lambda programs: Agents(programs, "auto"),
 }
 

@@ -97,7 +97,8 @@ class Site(plain.Site):
     def start_agent(self, *options, preload=()):
         self.switch.launch(
             "matd", *preload, self.rig.programs.matd,
-            f"unix:{self.dir}/db.sock", f"--keys={self.keys}", f"--state={self.state}",
+            f"unix:{self.dir}/db.sock", f"--keys={self.keys}",
+            f"--state={self.state}",
             f"--switch={self.switch.update_socket()}", *options)
         wait_until(lambda: "mat/status" in self.switch.appctl(
             "list-commands", daemon="matd"), "commands of matd")
