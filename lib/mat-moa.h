@@ -57,8 +57,9 @@
  * until mat_moa_deadline_us().  Same seed and events give the same outputs.
  *
  * Limits: below.  Frames: 'frames_s' a second; used MoAs are then told less
- * often.  Errors: what is asked wrongly by an operator gives a sentence; what
- * the network says can only cost a MoA of the stock, and is counted.
+ * often.  Errors: what is asked wrongly by an operator gives a sentence.  What
+ * others on the link say can cost a MoA of the stock, or make a VMN change its
+ * own, no more, and is counted.
  * Threads: none; one caller at a time. */
 
 #include "mat-addr.h"
