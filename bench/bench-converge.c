@@ -678,7 +678,7 @@ huge(void)
     struct bench b = { .s = { .no_pools = true } };
     char note[80];
 
-    /* 10,000 pools would take 15 GB more. */
+    /* 10,000 pools would take about 10 GB more. */
     begin(&b, 10000, 10000, true, 0);
     fprintf(stderr, "# 10,000 hosts know each other\n");
     b.s.net.loss = 500;

@@ -185,8 +185,8 @@ MUTANTS = [
      "return us * (1 + g->prober.health);",
      "return us * (1 + 0 * g->prober.health);"),
     ("pulls have no rate", "lib/mat-pull.c",
-     "        || !mat_bucket_take(&g->pull_bucket, g->config.tuning.pulls_s, 1,"
-     "\n                            now_us)) {",
+     "        || !mat_bucket_take(&g->pull_bucket, "
+     "g->config.tuning.pulls_s, 1,\n                            now_us)) {",
      "        ) {"),
     ("labels do not count", "lib/mat-gossip.c",
      "} else if (head.label != g->config.label) {", "} else if (false) {"),
