@@ -133,7 +133,8 @@ matd_state_decode(const uint8_t *bytes, size_t size, uint16_t kind,
 static const char *
 name_of(uint16_t kind)
 {
-    return kind == MATD_STATE_GENERATION ? "generation" : "state";
+    return (kind == MATD_STATE_GENERATION ? "generation"
+            : kind == MATD_STATE_SPARE ? "generation.spare" : "state");
 }
 
 /* Reads all of a file.  ENOENT is the caller's to judge. */
@@ -264,6 +265,25 @@ matd_state_write(int dir, uint16_t kind, const void *bytes, size_t size)
     if (error) {
         unlinkat(dir, temporary, 0);
     } else if (fsync(dir)) {
+        error = errno;
+    }
+    return error;
+}
+
+int
+matd_state_overwrite(int dir, uint16_t kind, const void *bytes, size_t size)
+{
+    int fd = openat(dir, name_of(kind), O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+    struct stat s;
+    int error;
+
+    if (fd < 0) {
+        return errno;
+    }
+    error = fstat(fd, &s) ? errno
+            : (size_t) s.st_size != size ? EINVAL
+            : write_and_sync(fd, bytes, size);
+    if (close(fd) && !error) {
         error = errno;
     }
     return error;

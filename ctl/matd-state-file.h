@@ -10,6 +10,7 @@
 enum {
     MATD_STATE_GENERATION = 1,  /* Kinds of file, as in their header. */
     MATD_STATE_STATE = 2,
+    MATD_STATE_SPARE = 3,       /* A generation, too. */
     MATD_STATE_EMPTY_SIZE = 8 + 2 + 2 + 4 + 4 + 16,
     MATD_STATE_SECTION_HEAD = 8
 };
@@ -25,5 +26,10 @@ bool matd_state_read(int dir, uint16_t kind, uint8_t **bytes,
 
 /* Puts a file on disk.  Returns 0 or an errno; then the old one is there. */
 int matd_state_write(int dir, uint16_t kind, const void *bytes, size_t size);
+
+/* Overwrites a file of the same size, which takes no room.  After a crash it
+ * may be torn. */
+int matd_state_overwrite(int dir, uint16_t kind, const void *bytes,
+                         size_t size);
 
 #endif /* matd-state-file.h */

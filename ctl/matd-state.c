@@ -25,6 +25,7 @@ struct matd_state {
     int wake;                   /* eventfd: the status has changed. */
     struct matd_state_contents contents;
     uint8_t *bytes;             /* What 'contents' points into. */
+    bool has_spare;             /* See matd-state.h. */
 
     pthread_t thread;
     pthread_mutex_t mutex;      /* For all that follows. */
@@ -64,26 +65,46 @@ open_folder(struct matd_state *s, const char *dir,
     return true;
 }
 
-/* Reads both files.  The generation is the greater of the two: if one file
- * was lost it still does not go back. */
+static uint32_t
+max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Reads a file that has a generation only. */
+static bool
+read_generation(struct matd_state *s, uint16_t kind, bool *is_there,
+                char error[MATD_STATE_ERROR_MAX],
+                char warning[MATD_STATE_ERROR_MAX])
+{
+    struct matd_state_contents contents;
+    uint8_t *bytes;
+    bool is_good = matd_state_read(s->dir, kind, &bytes, &contents,
+                                   &s->status.n_damaged, error, warning);
+
+    *is_there = contents.generation != 0;
+    s->generation = max_u32(s->generation, contents.generation);
+    free(bytes);
+    return is_good;
+}
+
+/* The generation is the greatest of all files': if one was lost it still does
+ * not go back. */
 static bool
 read_files(struct matd_state *s, char error[MATD_STATE_ERROR_MAX],
            char warning[MATD_STATE_ERROR_MAX])
 {
-    struct matd_state_contents generation;
-    uint8_t *bytes = NULL;
+    bool is_there;
 
-    if (!matd_state_read(s->dir, MATD_STATE_GENERATION, &bytes, &generation,
-                         &s->status.n_damaged, error, warning)
+    if (!read_generation(s, MATD_STATE_GENERATION, &is_there, error, warning)
+        || !read_generation(s, MATD_STATE_SPARE, &s->has_spare, error,
+                            warning)
         || !matd_state_read(s->dir, MATD_STATE_STATE, &s->bytes,
                             &s->contents, &s->status.n_damaged, error,
                             warning)) {
-        free(bytes);
         return false;
     }
-    free(bytes);
-    s->generation = generation.generation > s->contents.generation
-                    ? generation.generation : s->contents.generation;
+    s->generation = max_u32(s->generation, s->contents.generation);
     return true;
 }
 
@@ -290,25 +311,48 @@ matd_state_generation(const struct matd_state *s)
     return s->generation;       /* Only the caller's side changes it. */
 }
 
+static int
+write_generation(struct matd_state *s, uint16_t kind, uint32_t generation,
+                 int (*put)(int dir, uint16_t kind, const void *, size_t))
+{
+    uint8_t bytes[MATD_STATE_EMPTY_SIZE];
+    size_t n = matd_state_encode(kind, generation, NULL, 0, bytes,
+                                 sizeof bytes);
+
+    return put(s->dir, kind, bytes, n);
+}
+
+/* The spare is made while there is room. */
+static int
+keep_generation(struct matd_state *s, uint32_t generation)
+{
+    int problem = write_generation(s, MATD_STATE_GENERATION, generation,
+                                   matd_state_write);
+
+    if (!problem && !s->has_spare) {
+        s->has_spare = !write_generation(s, MATD_STATE_SPARE, generation,
+                                         matd_state_write);
+    } else if ((problem == ENOSPC || problem == EDQUOT) && s->has_spare) {
+        problem = write_generation(s, MATD_STATE_SPARE, generation,
+                                   matd_state_overwrite);
+    }
+    return problem;
+}
+
 uint32_t
 matd_state_next_generation(struct matd_state *s, uint32_t at_least,
                            char error[MATD_STATE_ERROR_MAX])
 {
-    uint32_t next = s->generation + 1;
-    uint8_t bytes[MATD_STATE_EMPTY_SIZE];
-    size_t n;
+    uint32_t next = max_u32(s->generation + 1, at_least);
     int problem;
 
     error[0] = '\0';
-    next = next > at_least ? next : at_least;
     if (next <= s->generation) {
         snprintf(error, MATD_STATE_ERROR_MAX, "there are no generations "
                  "left");
         return 0;
     }
-    n = matd_state_encode(MATD_STATE_GENERATION, next, NULL, 0, bytes,
-                          sizeof bytes);
-    problem = matd_state_write(s->dir, MATD_STATE_GENERATION, bytes, n);
+    problem = keep_generation(s, next);
     if (problem) {
         snprintf(error, MATD_STATE_ERROR_MAX, "generation cannot be put on "
                  "disk: %s", strerror(problem));

@@ -4,14 +4,16 @@
 
 /* What matd must know after a restart, on disk.
  *
- * Two files in one folder (/var/lib/ovs-mat by default):
+ * Files in one folder (/var/lib/ovs-mat by default):
  *
  *     generation   how often the host has started; never goes back, and is on
  *                  disk before it is used
+ *     generation.spare   overwritten in place when the disk is full, so that
+ *                  matd can start even then; the greater one counts
  *     state        sections that the agent fills: it alone knows what is in
  *                  them
  *
- * Both are written whole to a temporary file, synced, renamed, and the folder
+ * They are written whole to a temporary file, synced, renamed, and the folder
  * is synced: after a crash at any point there is the old one or the new one.
  * A file that is torn is renamed to NAME.damaged-N, one that is not ours or of
  * a later version to NAME.foreign-N, and told about, never deleted and never

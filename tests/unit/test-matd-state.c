@@ -442,14 +442,19 @@ fill_tmpfs(const char *dir)
     struct matd_state_status status;
     struct matd_state *s;
 
+    char error[MATD_STATE_ERROR_MAX];
+    uint32_t used;
+    int fd;
+
     if (unshare(CLONE_NEWNS) || mount("none", "/", NULL,
                                       MS_REC | MS_PRIVATE, NULL)
         || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0700")) {
         _exit(77);
     }
     s = open_state(dir, NULL);
+    used = s ? matd_state_next_generation(s, 0, error) : 0;
     section.size = 40 << 10;
-    if (!s || !matd_state_save(s, &section, 1)) {
+    if (!used || !matd_state_save(s, &section, 1)) {
         _exit(1);
     }
     wait_written(s, &status);
@@ -462,6 +467,22 @@ fill_tmpfs(const char *dir)
         _exit(3);
     }
     matd_state_close(s);
+
+    /* Not a byte is left, but a generation finds room, again and again. */
+    fd = openat(AT_FDCWD, folder_path(dir, "filler"), O_WRONLY | O_CREAT,
+                0600);
+    while (write(fd, big, 4096) > 0) {
+        continue;
+    }
+    for (int i = 0; i < 3; i++) {
+        s = open_state(dir, NULL);
+        if (!s || matd_state_generation(s) != used
+            || matd_state_next_generation(s, 0, error) != ++used
+            || matd_state_next_generation(s, 0, error) != ++used) {
+            _exit(5);
+        }
+        matd_state_close(s);
+    }
     s = open_state(dir, NULL);
     _exit(s && matd_state_contents(s)->sections[0].size == 40 << 10 ? 0 : 4);
 }
