@@ -73,9 +73,8 @@ small_alloc(size_t size)
 {
     void *p;
 
-    if (size < CACHE_LINE_SIZE) {
-        return calloc(1, size);
-    } else if (posix_memalign(&p, CACHE_LINE_SIZE, size)) {
+    if (posix_memalign(&p, size < CACHE_LINE_SIZE ? 16 : CACHE_LINE_SIZE,
+                       size)) {
         return NULL;
     }
     return memset(p, 0, size);
