@@ -59,9 +59,10 @@ struct mat_map_writer {
     size_t n_withdrawn;
 };
 
-/* A withdrawn slot is neither valid nor free. */
+/* A withdrawn slot is neither valid nor free.  The rest of its tag stays, for
+ * a reader that has just found the mapping may load the tag once more: with
+ * another zone, it would take the mapping for one of that zone. */
 #define TAG_FREE 0u
-#define TAG_WITHDRAWN (1u << MAT_MAP_ZONE_SHIFT)
 
 static unsigned int
 slots_per_bucket(const struct mat_map *map)
@@ -570,7 +571,10 @@ withdraw(struct mat_map *map, struct mat_map_shard *shard, uint64_t hash,
     writer->withdrawn_array[i] = shard->array;
 
     __atomic_store_n(&shard->version, shard->version + 1, __ATOMIC_RELEASE);
-    __atomic_store_n(place->tag, TAG_WITHDRAWN, __ATOMIC_RELEASE);
+    __atomic_store_n(place->tag,
+                     (*place->tag & ~(uint32_t) MAT_MAP_VALID)
+                     | MAT_MAP_WITHDRAWN,
+                     __ATOMIC_RELEASE);
     count_passed(map, shard->array, hash, place, -1);
 }
 

@@ -51,9 +51,10 @@ enum {
 };
 
 /* The tag of a slot: zone << 8 | flags.  A slot whose tag lacks MAT_MAP_VALID
- * holds nothing. */
+ * holds nothing.  These two flags are the map's, the others the caller's. */
 enum {
     MAT_MAP_VALID = 1,
+    MAT_MAP_WITHDRAWN = 0x80,
     MAT_MAP_FLAGS = 0xff,
     MAT_MAP_ZONE_SHIFT = 8
 };

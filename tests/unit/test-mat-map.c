@@ -518,6 +518,32 @@ readers_see_whole_values(void **state)
     check_with_readers(false);
 }
 
+/* A reader loads the tag once more after it has found a mapping.  One that was
+ * withdrawn in between must not seem to be of another zone. */
+static void
+a_withdrawn_mapping_keeps_its_zone(void **state)
+{
+    struct mat_mapping m = make_mapping(true, 7, 1, 2);
+    struct mat_map4_bucket *home;
+    struct mat_map_hit hit;
+    struct mat_map map;
+
+    (void) state;
+    assert_true(mat_map_init(&map, true, false, seed, &memory));
+    assert_int_equal(mat_map_put(&map, &m), MAT_MAP_OK);
+    home = mat_map_home4(&map, mat_map_hash4(&map, 0, mat_addr_v4(&m.key)));
+    assert_int_equal(home->tag[0], 7u << MAT_MAP_ZONE_SHIFT | m.flags);
+    assert_true(mat_map_remove(&map, 7, &m.key));
+    hit.tag = home->tag[0];
+    assert_int_equal(mat_map_hit_zone(&hit), 7);
+    assert_int_equal(hit.tag & MAT_MAP_FLAGS,
+                     (m.flags & ~MAT_MAP_VALID) | MAT_MAP_WITHDRAWN);
+    assert_false(find(&map, 7, &m.key, false, &hit));
+    mat_map_collect(&map);
+    assert_int_equal(home->tag[0], 0);
+    mat_map_destroy(&map);
+}
+
 int
 main(void)
 {
@@ -531,6 +557,7 @@ main(void)
         cmocka_unit_test(replacing_takes_no_memory),
         cmocka_unit_test(no_memory_changes_nothing),
         cmocka_unit_test(readers_see_whole_values),
+        cmocka_unit_test(a_withdrawn_mapping_keeps_its_zone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
