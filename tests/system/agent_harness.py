@@ -2,9 +2,10 @@
 """How a test with agents is written and run.
 
 A test is a function of a rig, marked with @test; its name is the sentence
-that it proves.  @test(rig="five") wants another rig than the usual one, and
-@test(full=True) is too long for every day.  What holds after each test is in
-check_after(), not in tests: no daemon has died or logged an error, and the
+that it proves.  @test(rig="dpdk") wants another rig than the usual one, and
+@test(full=True) is too long for every day.  capture=False is for those with
+so many packets that nobody could look at each.  What holds after each test is
+in check_after(), not in tests: no daemon has died or logged an error, and the
 router's cables have shown only what they may (harness.py)."""
 import contextlib
 import os
@@ -51,9 +52,9 @@ RIGS = {
 }
 
 
-def test(function=None, rig="usual", full=False):
+def test(function=None, rig="usual", full=False, capture=True):
     def mark(marked):
-        marked.rig, marked.full = rig, full
+        marked.rig, marked.full, marked.capture = rig, full, capture
         TESTS.append(marked)
         return marked
     return mark(function) if function else mark
@@ -77,7 +78,8 @@ def run_one(rig, function):
     if failed:
         return "before the test: " + failed
     known = set(rig.complaints())
-    with Capture(*rig.router.cables()) as capture:
+    cables = rig.router.cables() if function.capture else ()
+    with Capture(*cables) as capture:
         failed = attempt(function, rig)
         faults = []
         if not failed:
