@@ -44,7 +44,7 @@ SAMPLES = [
     ("layer", "lib/mat-a.c", SPDX + "#include <sys/socket.h>\n"),
     ("layer", "lib/mat-a.c", SPDX + '#include "matx-table.h"\n'),
     ("layer", "ctl/matd.c", SPDX + '#include "matx-table.h"\n'),
-    ("layer", "tests/unit/test-a.c", SPDX + '#include "util.h"\n'),
+    ("layer", "tests/unit/test-a.c", SPDX + '#include "matx-table.h"\n'),
 ]
 
 
