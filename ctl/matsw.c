@@ -428,9 +428,10 @@ usage(FILE *stream)
           "  -V, --version      print the version\n\n", stream);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const struct command *c = &commands[i];
+        const char *words = c->usage ? c->usage : mat_parse_usage(c->name);
 
-        fprintf(stream, "  %s %s\n      %s\n", c->name,
-                c->usage ? c->usage : mat_parse_usage(c->name), c->help);
+        fprintf(stream, "  %s%s%s\n      %s\n", c->name, *words ? " " : "",
+                words, c->help);
     }
 }
 
@@ -460,8 +461,10 @@ run(const struct command *command, const char *path, enum mat_text_style style,
     int status;
 
     if (!context.client) {
-        return fail(path ? path : mat_switch_client_default_path(),
-                    strerror(errno));
+        fail(path ? path : mat_switch_client_default_path(), strerror(errno));
+        fputs("Does ovs-vswitchd with the mat action run, with a bridge of "
+              "datapath_type=netdev?\n-s names another socket.\n", stderr);
+        return 1;
     }
     status = command->run(&context, argc, argv);
     mat_switch_client_close(context.client);
@@ -502,9 +505,14 @@ main(int argc, char *argv[])
             return 2;
         }
     }
+    if (optind == argc) {
+        usage(stderr);
+        return 2;
+    }
     command = find_command(argc - optind, argv + optind);
     if (!command) {
-        usage(stderr);
+        fail(argv[optind], "no such command, or not with so many words; "
+             "\"matsw --help\" lists them");
         return 2;
     }
     return run(command, path, style, argc - optind, argv + optind);
