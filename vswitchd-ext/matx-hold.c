@@ -74,6 +74,10 @@ held_create(const struct dp_packet *packet, const struct nlattr *action)
     struct held *held = xmalloc(sizeof *held);
 
     held->packet = dp_packet_clone(packet);
+
+    /* A connection is good only for as long as the datapath works on a batch:
+     * this one may be gone when the packet goes on. */
+    pkt_metadata_init_conn(&held->packet->md);
     memcpy(held->action, action, sizeof held->action);
     return held;
 }
