@@ -376,8 +376,8 @@ def reap(everything=False):
     for name in os.listdir(base):
         path = os.path.join(base, name)
         owner = _owner(path) if name.startswith(RUN_PREFIX) else None
-        if not owner or (is_alive(owner[0]) and not everything):
-            continue
+        if not owner or is_alive(owner[0]):
+            continue            # Another's, that is running.
         if os.path.exists(f"{path}/keep") and not everything:
             continue
         for pid in _daemons(path):
