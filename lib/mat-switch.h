@@ -31,7 +31,7 @@
  *   all else                  passed on untouched
  *
  * With 'explicit', what would be delivered is passed on for the caller's next
- * actions, and what is not IP to or from a VMN is not touched.
+ * actions.  Out, so is what is not unicast IP, and ND and DHCP, untouched.
  *
  * Threads: any number, each inside a read section of the table (mat-table.h)
  * and with a struct mat_switch_thread of its own. */
