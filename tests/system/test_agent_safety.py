@@ -55,6 +55,7 @@ def a_forged_announcement_from_another_port_takes_nothing(rig):
 @test
 def an_address_that_another_vm_has_is_not_given_away(rig):
     """A port at c that is configured with the address of m."""
+    rig.expected.append("is in use by")
     before = mappings_of(rig, rig.m)
     thief = rig.c1
     with sessions((rig.m, rig.b1)) as go_on:
@@ -63,6 +64,8 @@ def an_address_that_another_vm_has_is_not_given_away(rig):
         thief.announce()
         rig.wait_seen(thief)
         go_on()
+        wait_until(lambda: rig.m.v4 in str(rig.c.agent("status")["problems"]),
+                   "the duplicate is named", PATIENCE_S)
         assert_same("mappings of m", mappings_of(rig, rig.m), before)
         thief.detach(rig.c)
         thief.attach(rig.c)
