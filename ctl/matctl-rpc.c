@@ -66,6 +66,13 @@ matctl_ask_daemon(const char *target, const char *command, int argc,
     }
     error = unixctl_client_transact(rpc, command, argc, argv, text, why);
     jsonrpc_close(rpc);
+    if (*why) {
+        size_t n = strlen(*why);
+
+        if (n && (*why)[n - 1] == '\n') {
+            (*why)[n - 1] = '\0';     /* Of the protocol, not of the text. */
+        }
+    }
     return error ? error : *why ? EPROTO : 0;
 }
 
