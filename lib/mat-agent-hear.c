@@ -121,7 +121,7 @@ ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
           bool has_spoken, const char *trigger)
 {
     int64_t until_us = a->now_us + MAT_AGENT_ASK_US;
-    int64_t join_us = a->gossip_us + (has_spoken ? MAT_AGENT_ASK_US
+    int64_t join_us = a->gossip_us + (has_spoken ? MAT_AGENT_MEET_US
                                       : MAT_AGENT_JOIN_US);
 
     mat_home_step(a, home, MAT_LIFE_PREPARE, dock, trigger);
@@ -159,7 +159,7 @@ mat_agent_ask_again(struct mat_agent *a, struct mat_stay *stay)
 void
 mat_agent_unanswered(struct mat_agent *a, struct mat_stay *stay)
 {
-    int64_t join_us = a->gossip_us + (stay->has_spoken ? MAT_AGENT_ASK_US
+    int64_t join_us = a->gossip_us + (stay->has_spoken ? MAT_AGENT_MEET_US
                                       : MAT_AGENT_JOIN_US);
 
     if (a->now_us >= join_us || (stay->has_spoken && a->gossip

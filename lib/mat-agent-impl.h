@@ -52,8 +52,11 @@ enum {
 #define MAT_AGENT_PREPARE_US (120 * MAT_AGENT_S)        /* Without port. */
 #define MAT_AGENT_ASK_US (1 * MAT_AGENT_S)      /* An answer of peers. */
 #define MAT_AGENT_ASK_AGAIN_US (250 * MAT_AGENT_MS)
-#define MAT_AGENT_JOIN_US (3 * MAT_AGENT_S)     /* After its start the engine
-                                                 * knows no peers yet. */
+#define MAT_AGENT_MEET_US (2500 * MAT_AGENT_MS) /* Two knocks at a seed may be
+                                                 * lost... */
+#define MAT_AGENT_JOIN_US (3 * MAT_AGENT_S)     /* ...after the start of the
+                                                 * engine, as it knows no
+                                                 * peers yet. */
 #define MAT_AGENT_WARN_US (60 * MAT_AGENT_S)    /* Between warnings of one
                                                  * port. */
 #define MAT_AGENT_PORTS_US (200 * MAT_AGENT_MS) /* Between dumps of ports. */
