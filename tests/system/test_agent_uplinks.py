@@ -2,6 +2,7 @@
 """Hosts whose way out is more than one card: a bond, two networks, a bridge
 that others use, too."""
 import contextlib
+import socket
 import time
 
 import agent_rig
@@ -189,9 +190,10 @@ def arps_to_others(vm, seconds):
         yield seen
         with contextlib.suppress(TimeoutError):
             while True:
-                frame = sock.recv(100).hex()
-                if not frame.startswith(own):
-                    seen.append(frame)
+                frame, (_, _, kind, *_) = sock.recvfrom(100)
+                if (kind != socket.PACKET_OUTGOING
+                        and not frame.hex().startswith(own)):
+                    seen.append(frame.hex())
     finally:
         sock.close()
 
