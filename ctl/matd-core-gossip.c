@@ -120,6 +120,9 @@ handle_keys(struct matd_core *core, int64_t now_us)
     const struct matd_keys *keys = matd_keys_get(core->keys);
 
     VLOG_INFO("gossip: keys have changed");
+    if (keys) {
+        mat_agent_await_gossip(core->agent, now_us);
+    }
     complain(core, "");
     if (matd_gossip_engine(core->gossip)
         && (!keys || !matd_gossip_set_keys(core->gossip, now_us, keys))) {

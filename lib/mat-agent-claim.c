@@ -13,6 +13,24 @@ mat_agent_has_gossip(const struct mat_agent *a)
     return a->gossip && a->config.mode == MAT_AGENT_ACTIVE;
 }
 
+bool
+mat_agent_may_ask(const struct mat_agent *a)
+{
+    return (mat_agent_has_gossip(a)
+            || (a->config.mode == MAT_AGENT_ACTIVE
+                && a->now_us < a->await_us));
+}
+
+void
+mat_agent_await_gossip(struct mat_agent *a, int64_t now_us)
+{
+    a->now_us = now_us;
+    if (!a->gossip) {
+        a->gossip_us = now_us;
+        a->await_us = now_us + MAT_AGENT_JOIN_US;
+    }
+}
+
 enum mat_gossip_result
 mat_agent_call(struct mat_agent *a, enum mat_recorder_kind kind,
                const struct mat_key *key, const struct mat_addr *moa,

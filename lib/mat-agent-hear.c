@@ -94,6 +94,25 @@ home_starts(struct mat_agent *a, struct mat_home *home,
     mat_home_step(a, home, MAT_LIFE_STARTS, dock, trigger);
 }
 
+/* An engine that has just been started knows no peers, and what it does not
+ * know is no answer. */
+static int64_t
+join_us(const struct mat_agent *a, const struct mat_stay *stay)
+{
+    return a->gossip_us + (stay->has_spoken ? MAT_AGENT_MEET_US
+                           : MAT_AGENT_JOIN_US);
+}
+
+/* When 'stay' may start without an answer. */
+static int64_t
+patience_us(const struct mat_agent *a, const struct mat_stay *stay)
+{
+    int64_t joined_us = join_us(a, stay);
+
+    return (joined_us > stay->asked_until_us ? joined_us
+            : stay->asked_until_us);
+}
+
 static void
 ask(struct mat_agent *a, struct mat_stay *stay)
 {
@@ -102,35 +121,30 @@ ask(struct mat_agent *a, struct mat_stay *stay)
         .zone = stay->home->key.zone, .addr = stay->home->key.addr
     };
     int64_t again_us = a->now_us + MAT_AGENT_ASK_AGAIN_US;
+    int64_t until_us = patience_us(a, stay);
 
     mat_heap_set(&a->heap, &stay->timer,
-                 (again_us < stay->asked_until_us ? again_us
-                  : stay->asked_until_us));
+                 again_us < until_us ? again_us : until_us);
     mat_agent_count(a, MAT_AGENT_C_ASKED);
     if (mat_agent_has_gossip(a)) {
         mat_call_make(a->gossip, a->recorder, &call);
     }
 }
 
-/* Nothing is known of 'home': asks peers, and prepares meanwhile.  An engine
- * that has just been started knows no peers, and what it does not know is no
- * answer: a VMN that has spoken waits a little for that, one that is only
+/* Nothing is known of 'home': asks peers, and prepares meanwhile.  Just after
+ * a start a VMN that has spoken waits a little for an answer, one that is only
  * configured longer. */
 static void
 ask_first(struct mat_agent *a, struct mat_home *home, struct mat_dock *dock,
           bool has_spoken, const char *trigger)
 {
-    int64_t until_us = a->now_us + MAT_AGENT_ASK_US;
-    int64_t join_us = a->gossip_us + (has_spoken ? MAT_AGENT_MEET_US
-                                      : MAT_AGENT_JOIN_US);
-
     mat_home_step(a, home, MAT_LIFE_PREPARE, dock, trigger);
     if (!home->stay) {
         return;
     }
     home->stay->is_asked = true;
     home->stay->has_spoken = has_spoken;
-    home->stay->asked_until_us = join_us > until_us ? join_us : until_us;
+    home->stay->asked_until_us = a->now_us + MAT_AGENT_ASK_US;
     ask(a, home->stay);
 }
 
@@ -148,7 +162,7 @@ start_asked(struct mat_agent *a, struct mat_stay *stay)
 void
 mat_agent_ask_again(struct mat_agent *a, struct mat_stay *stay)
 {
-    if (a->now_us >= stay->asked_until_us) {
+    if (a->now_us >= patience_us(a, stay)) {
         start_asked(a, stay);
     } else {
         ask(a, stay);
@@ -159,13 +173,9 @@ mat_agent_ask_again(struct mat_agent *a, struct mat_stay *stay)
 void
 mat_agent_unanswered(struct mat_agent *a, struct mat_stay *stay)
 {
-    int64_t join_us = a->gossip_us + (stay->has_spoken ? MAT_AGENT_MEET_US
-                                      : MAT_AGENT_JOIN_US);
-
-    if (a->now_us >= join_us || (stay->has_spoken && a->gossip
-                                 && mat_gossip_n_members(a->gossip,
-                                                         MAT_MEMBER_ALIVE)
-                                    > 0)) {
+    if (a->now_us >= join_us(a, stay)
+        || (stay->has_spoken && a->gossip
+            && mat_gossip_n_members(a->gossip, MAT_MEMBER_ALIVE) > 0)) {
         start_asked(a, stay);
     }
 }
@@ -235,7 +245,7 @@ claim_hoa(struct mat_agent *a, struct mat_dock *dock,
         mat_home_put(a, home);
         return NULL;
     }
-    if (is_unknown(home) && mat_agent_has_gossip(a)) {
+    if (is_unknown(home) && mat_agent_may_ask(a)) {
         ask_first(a, home, dock, true, trigger);
     }
     return home;
@@ -357,7 +367,7 @@ bound_by_config(struct mat_agent *a, const struct mat_learn_binding *b)
         return;
     }
     if (is_unknown(home)) {
-        if (mat_agent_has_gossip(a)) {
+        if (mat_agent_may_ask(a)) {
             ask_first(a, home, dock, false, "configured");
         } else {
             mat_home_step(a, home, dock->is_dead ? MAT_LIFE_PREPARE

@@ -272,6 +272,7 @@ struct mat_agent {
     uint64_t n_pending;
     int64_t ports_asked_us;
     int64_t gossip_us;          /* When the engine came. */
+    int64_t await_us;           /* Until when it may yet come, or 0. */
 
     struct mat_agent_item *items;       /* Outputs: a ring. */
     size_t items_head, n_items, items_allocated;
@@ -438,6 +439,7 @@ enum mat_gossip_result mat_agent_call(struct mat_agent *,
                                       const struct mat_addr *moa,
                                       const struct mat_mac *, bool flag);
 bool mat_agent_has_gossip(const struct mat_agent *);
+bool mat_agent_may_ask(const struct mat_agent *);   /* Or will have. */
 void mat_agent_tell_all(struct mat_agent *);
 
 /* mat-agent-sync.c */

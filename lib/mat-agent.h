@@ -105,6 +105,9 @@ void mat_agent_uplink_removed(struct mat_agent *, int64_t now_us,
 void mat_agent_set_gossip(struct mat_agent *, int64_t now_us,
                           struct mat_gossip *gossip,
                           struct mat_recorder *recorder, uint64_t host);
+/* There are keys, so that an engine will come in some seconds: until then no
+ * address that nobody here knows is taken. */
+void mat_agent_await_gossip(struct mat_agent *, int64_t now_us);
 void mat_agent_gossip(struct mat_agent *, int64_t now_us,
                       const struct mat_output *);
 
