@@ -46,7 +46,9 @@ def wait_known(rig, guest):
     for hoa in card.v4, card.v6:
         wait_until(lambda: all(
             (entry := site.mapping(7, hoa)) and guest.site.owns(entry["moa"])
-            for site in rig.sites), f"{hoa} known at {guest.site.name}",
+            for site in rig.sites), lambda: (
+                f"{hoa} known at {guest.site.name}; it is at "
+                f"{[site.mapping(7, hoa) for site in rig.sites]}"),
             PATIENCE_S)
     for vm in rig.a1, rig.b1, rig.c1:
         for source, target in (vm.v4, card.v4), (vm.v6, card.v6):
