@@ -54,6 +54,7 @@ struct migration {
     char *host_id, *address;
 
     struct matctl_qmp *qmp, *to_qmp;
+    bool was_running;           /* It was not paused before. */
     bool is_told;               /* "stopped" was said. */
     bool is_over;               /* The VM is there. */
     long long int stopped_ms, started_ms;
@@ -321,6 +322,24 @@ migrate_to(struct matctl_qmp *qmp, const char *command, const char *uri)
     return execute(qmp, command, arguments);
 }
 
+/* Whoever has paused the VM wants it to stay so. */
+static enum matctl_status
+look_if_running(struct migration *m)
+{
+    struct json *status;
+    char *error;
+
+    status = matctl_qmp_execute(m->qmp, "query-status", NULL, &error);
+    m->was_running = matctl_bool(status, "running");
+    json_destroy(status);
+    if (error) {
+        matctl_error("%s", error);
+        free(error);
+        return MATCTL_FAILED;
+    }
+    return MATCTL_OK;
+}
+
 static enum matctl_status
 start(struct migration *m)
 {
@@ -475,7 +494,7 @@ roll_back(struct migration *m)
         json_destroy(info);
         usleep(POLL_MS * 100);
     }
-    if (!error) {
+    if (!error && m->was_running) {
         /* It was stopped if it had got as far as that. */
         json_destroy(matctl_qmp_execute(m->qmp, "cont", NULL, &error));
     }
@@ -526,6 +545,10 @@ move(struct migration *m)
         return status;
     }
     began_ms = time_msec();
+    status = look_if_running(m);
+    if (status) {
+        return status;
+    }
     status = start(m);
     status = status ? status : follow(m);
     end_line(m);
