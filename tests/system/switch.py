@@ -165,6 +165,9 @@ class Switch:
             preload = ["env", f"LD_PRELOAD={shim}"]
         self.launch("ovs-vswitchd", *preload, self.build.vswitchd,
                     f"unix:{self.dir}/db.sock")
+        for bridge in self.vsctl("list-br").split():
+            wait_until(lambda: self._answers(f"{self.dir}/{bridge}.mgmt"),
+                       f"OpenFlow at {bridge}", 30)
 
     def restart(self):
         """The daemon only; its configuration is in the database."""
