@@ -65,7 +65,7 @@ reply_error(struct unixctl_conn *conn, const char *format, ...)
 static bool
 find_kind(const char *name, enum mat_agent_hint_kind *kind)
 {
-    for (int i = MAT_HINT_PREPARE; i <= MAT_HINT_RELEASE; i++) {
+    for (int i = 0; i < MAT_N_HINTS; i++) {
         if (!strcmp(name, mat_agent_hint_name(i))) {
             *kind = i;
             return true;
@@ -105,8 +105,8 @@ unixctl_hint(struct unixctl_conn *conn, int argc, const char *argv[],
     int n;
 
     if (!find_kind(argv[1], &hint.kind)) {
-        reply_error(conn, "\"%s\" is no hint: prepare, stopped, started, "
-                    "failed, done, park and release are", argv[1]);
+        reply_error(conn, "\"%s\" is no hint: prepare, hold, stopped, "
+                    "started, failed, done, park and release are", argv[1]);
         return;
     }
     if (!matd_ctl_parse(conn, argc, argv, 2, &args)

@@ -7,6 +7,7 @@ lib_libmat_a_SOURCES += \
 	lib/mat-agent-claim.c \
 	lib/mat-agent-event.c \
 	lib/mat-agent-hear.c \
+	lib/mat-agent-hold.c \
 	lib/mat-agent-home.c \
 	lib/mat-agent-impl.h \
 	lib/mat-agent-migration.c \

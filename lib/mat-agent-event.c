@@ -332,10 +332,11 @@ const char *
 mat_agent_hint_name(enum mat_agent_hint_kind kind)
 {
     static const char *const names[] = {
-        "prepare", "stopped", "started", "failed", "done", "park", "release"
+        "prepare", "hold", "stopped", "started", "failed", "done", "park",
+        "release"
     };
 
-    return kind <= MAT_HINT_RELEASE ? names[kind] : "?";
+    return (int) kind < MAT_N_HINTS ? names[kind] : "?";
 }
 
 static void
@@ -343,11 +344,24 @@ hint_home(struct mat_agent *a, struct mat_home *home,
           enum mat_agent_hint_kind kind, struct mat_dock *dock)
 {
     static const enum mat_life_cause causes[] = {
-        MAT_LIFE_PREPARE, MAT_LIFE_STOPS, MAT_LIFE_STARTS, MAT_LIFE_FAILED,
-        MAT_LIFE_STOPS, MAT_LIFE_PARK, MAT_LIFE_RELEASE
+        [MAT_HINT_PREPARE] = MAT_LIFE_PREPARE,
+        [MAT_HINT_STOPPED] = MAT_LIFE_STOPS,
+        [MAT_HINT_STARTED] = MAT_LIFE_STARTS,
+        [MAT_HINT_FAILED] = MAT_LIFE_FAILED,
+        [MAT_HINT_DONE] = MAT_LIFE_STOPS,
+        [MAT_HINT_PARK] = MAT_LIFE_PARK,
+        [MAT_HINT_RELEASE] = MAT_LIFE_RELEASE
     };
     enum mat_life state = mat_home_state(home);
 
+    if (state == MAT_LIFE_LIVE
+        && (kind == MAT_HINT_HOLD || kind == MAT_HINT_STARTED
+            || kind == MAT_HINT_FAILED)) {
+        mat_stay_hold(a, home->stay, kind == MAT_HINT_HOLD);
+    }
+    if (kind == MAT_HINT_HOLD) {
+        return;
+    }
     if (kind == MAT_HINT_STARTED && state == MAT_LIFE_LEAVING
         && mat_home_is_elsewhere(a, home)) {
         return;

@@ -46,6 +46,10 @@ enum {
 #define MAT_AGENT_GRACE_US (10 * MAT_AGENT_S)   /* A port that went may come
                                                  * back, or another host may
                                                  * claim. */
+#define MAT_AGENT_HOLD_US (2 * MAT_AGENT_S)     /* Packets for a VM that is
+                                                 * about to stop. */
+#define MAT_AGENT_TAIL_US (5 * MAT_AGENT_MS)    /* After its stop, for what it
+                                                 * said last. */
 #define MAT_AGENT_LEAVE_US (60 * MAT_AGENT_S)   /* A VM that stopped to move
                                                  * starts somewhere, or the
                                                  * hint was wrong. */
@@ -161,6 +165,8 @@ struct mat_stay {
     enum mat_life state;
     int64_t since_us;
     int64_t heard_us;           /* The last late packet; start of asking. */
+    int64_t hold_until_us;      /* LIVE, LEAVING: packets for it wait until
+                                 * then; 0: they do not. */
     struct mat_addr moa;
     bool has_moa;               /* In the stock. */
     bool is_asked;              /* PREPARED: if nobody has it, it is here. */
@@ -365,6 +371,11 @@ void mat_stay_claim(struct mat_agent *, struct mat_stay *);
 void mat_stay_tell(struct mat_agent *, struct mat_stay *);
 void mat_stay_acked(struct mat_agent *);
 void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
+
+/* mat-agent-hold.c: LIVE; the stop of the VM. */
+void mat_stay_hold(struct mat_agent *, struct mat_stay *, bool hold);
+void mat_stay_hold_tail(struct mat_agent *, struct mat_stay *);
+void mat_stay_end_tail(struct mat_agent *, struct mat_stay *);
 
 /* mat-agent-hear.c: who is where. */
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,

@@ -7,7 +7,8 @@
  *     prepared     prepared, port   remote
  *     live         local, port      prepared, while late packets may come
  *     leaving      departed         and the MoA prepared there is remote; as
- *                                   long as nobody has prepared: local, held
+ *                                   long as nobody has prepared, and the
+ *                                   first moment: local, held
  *     gone         departed         remote
  *     parked                        remote
  *
@@ -103,6 +104,7 @@ want_own(struct mat_agent *a, struct mat_home *home, struct wants *wants)
     switch (stay->state) {
     case MAT_LIFE_LIVE:
         want.state = MAT_STATE_LOCAL;
+        want.hold = want.hold || stay->hold_until_us;
         break;
     case MAT_LIFE_PREPARED:
         want.state = MAT_STATE_PREPARED;
@@ -111,7 +113,8 @@ want_own(struct mat_agent *a, struct mat_home *home, struct wants *wants)
     case MAT_LIFE_LEAVING:
         want.state = MAT_STATE_LOCAL;
         want.hold = true;
-        if (prep && want_remote(a, home, wants, prep->host, &prep->moa)) {
+        if (prep && !stay->hold_until_us
+            && want_remote(a, home, wants, prep->host, &prep->moa)) {
             want.state = MAT_STATE_DEPARTED;
         }
         break;

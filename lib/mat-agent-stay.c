@@ -54,6 +54,7 @@ set_state(struct mat_agent *a, struct mat_stay *stay, enum mat_life state)
     a->n_stays[state]++;
     stay->state = state;
     stay->since_us = a->now_us;
+    stay->hold_until_us = 0;
     a->is_dirty = true;
 }
 
@@ -434,15 +435,17 @@ enter_leaving(struct mat_agent *a, struct mat_stay *stay)
     if (m) {
         mat_migration_phase(a, m, MAT_MIGRATION_STOPPED);
     }
+    if (has_port) {
+        mat_stay_hold_tail(a, stay);
+    } else {
+        mat_heap_set(&a->heap, &stay->timer, a->now_us + MAT_AGENT_GRACE_US);
+    }
     mat_home_refresh(a, stay->home);
     if (has_port) {
         mat_agent_call(a, MAT_REC_LEAVING, key, NULL, NULL, true);
     } else {
         mat_agent_call(a, MAT_REC_PORT, key, NULL, NULL, false);
     }
-    mat_heap_set(&a->heap, &stay->timer,
-                 a->now_us + (has_port ? MAT_AGENT_LEAVE_US
-                              : MAT_AGENT_GRACE_US));
 }
 
 static void
@@ -659,6 +662,10 @@ leaving_timer(struct mat_agent *a, struct mat_stay *stay)
 {
     bool has_port = stay->dock && stay->dock->is_given;
 
+    if (stay->hold_until_us) {
+        mat_stay_end_tail(a, stay);
+        return;
+    }
     mat_home_step(a, stay->home,
                   has_port ? MAT_LIFE_GOES_ON : MAT_LIFE_QUIET, NULL,
                   "timeout");
@@ -692,6 +699,8 @@ mat_stay_timer(struct mat_agent *a, struct mat_stay *stay)
     case MAT_LIFE_LIVE:
         if (stay->is_claim_due) {
             mat_stay_claim(a, stay);
+        } else {
+            mat_stay_hold(a, stay, false);
         }
         break;
     case MAT_LIFE_LEAVING:

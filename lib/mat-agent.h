@@ -144,6 +144,8 @@ void mat_agent_route(struct mat_agent *, int64_t now_us, uint16_t id,
  * address and zone, or MAC (and zone, unless 'any_zone'), or iface-id. */
 enum mat_agent_hint_kind {
     MAT_HINT_PREPARE,           /* It may soon run here. */
+    MAT_HINT_HOLD,              /* It is about to stop here, within one: its
+                                 * packets wait, for 2 s at the most. */
     MAT_HINT_STOPPED,           /* It stopped here, within a migration. */
     MAT_HINT_STARTED,           /* It runs here. */
     MAT_HINT_FAILED,            /* The migration failed: it goes on here if it
@@ -152,6 +154,7 @@ enum mat_agent_hint_kind {
     MAT_HINT_PARK,              /* It is saved. */
     MAT_HINT_RELEASE            /* It is destroyed. */
 };
+enum { MAT_N_HINTS = MAT_HINT_RELEASE + 1 };
 
 struct mat_agent_hint {
     enum mat_agent_hint_kind kind;
@@ -362,6 +365,7 @@ const char *mat_migration_kind_name(enum mat_migration_kind);
                       "VMNs that stopped and went on here")                 \
     MAT_AGENT_COUNTER(RENUMBERED, "renumbered", "VMNs given another MoA")   \
     MAT_AGENT_COUNTER(PREPARED, "prepared", "preparations")                 \
+    MAT_AGENT_COUNTER(HELD, "held", "VMNs held before their stop")          \
     MAT_AGENT_COUNTER(PARKED, "parked", "VMNs parked")                      \
     MAT_AGENT_COUNTER(RELEASED, "released", "VMNs given up")                \
     MAT_AGENT_COUNTER(LOST, "lost", "VMNs that another host took")          \

@@ -130,6 +130,8 @@ give_up(struct story *s, int guest, bool hint)
         return;
     }
     if (hint && s->f.hosts[g->host].is_up) {
+        fleet_hint(&s->f, g->host, MAT_HINT_HOLD, mac_of(guest));
+        fleet_run(&s->f, below(s, 30) * SIM_MS);
         fleet_hint(&s->f, g->host, MAT_HINT_STOPPED, mac_of(guest));
         fleet_run(&s->f, below(s, 1000) * SIM_MS);
         fleet_hint(&s->f, g->host, MAT_HINT_FAILED, mac_of(guest));
@@ -148,6 +150,8 @@ arrive(struct story *s, int guest, bool hint)
         return;
     }
     if (hint && s->f.hosts[from].is_up) {
+        fleet_hint(&s->f, from, MAT_HINT_HOLD, mac_of(guest));
+        fleet_run(&s->f, below(s, 30) * SIM_MS);
         fleet_hint(&s->f, from, MAT_HINT_STOPPED, mac_of(guest));
         fleet_run(&s->f, below(s, 100) * SIM_MS);
     }

@@ -47,7 +47,7 @@ test_all_have_names(void **state)
         assert_true(strlen(mat_migration_phase_name(
                                (enum mat_migration_phase) i)) > 2);
     }
-    for (int i = 0; i <= MAT_HINT_RELEASE; i++) {
+    for (int i = 0; i < MAT_N_HINTS; i++) {
         assert_true(strlen(mat_agent_hint_name(
                                (enum mat_agent_hint_kind) i)) > 2);
     }

@@ -211,6 +211,16 @@ test_a_move_by_link(void **state)
 }
 
 static void
+expect_held(struct fleet *f, bool held)
+{
+    struct mat_entry e;
+
+    assert_true(fleet_live(f, 0, VM, &e));
+    assert_int_equal(e.state, MAT_STATE_LOCAL);
+    assert_int_equal(e.hold, held);
+}
+
+static void
 test_a_hint_loses_nothing(void **state)
 {
     struct fleet *f = given_guest_on_first_of(2);
@@ -223,9 +233,16 @@ test_a_hint_loses_nothing(void **state)
     new = fleet_moa(f, 1, VM);
     assert_true(fleet_by_moa(f, 0, &new, &e));
     assert_int_equal(e.state, MAT_STATE_PREPARED);
+    fleet_hint(f, 0, MAT_HINT_HOLD, 5);
+    assert_int_equal(fleet_state(f, 0, VM), MAT_LIFE_LIVE);
+    expect_held(f, true);
+    fleet_run(f, 20 * SIM_MS);
     fleet_hint(f, 0, MAT_HINT_STOPPED, 5);
-    /* At once packets go to where it will be. */
+    /* For what it said last. */
     assert_int_equal(fleet_state(f, 0, VM), MAT_LIFE_LEAVING);
+    expect_held(f, true);
+    /* Then packets go to where it will be. */
+    fleet_run(f, 6 * SIM_MS);
     assert_true(fleet_live(f, 0, VM, &e));
     assert_int_equal(e.state, MAT_STATE_REMOTE);
     assert_true(mat_addr_equal(&e.moa, &new));
@@ -239,6 +256,33 @@ test_a_hint_loses_nothing(void **state)
     fleet_expect_at(f, 1, "vm5b", VM);
     assert_int_equal(mat_agent_counter(f->hosts[0].agent,
                                        MAT_AGENT_C_CONFLICTS), 0);
+    end(f);
+}
+
+static void
+test_a_hold_without_a_stop(void **state)
+{
+    struct fleet *f = given_guest_on_first_of(2);
+
+    (void) state;
+    fleet_hint(f, 0, MAT_HINT_HOLD, 5);
+    expect_held(f, true);
+    fleet_hint(f, 0, MAT_HINT_FAILED, 5);
+    expect_held(f, false);
+    fleet_hint(f, 0, MAT_HINT_HOLD, 5);
+    fleet_run(f, 1900 * SIM_MS);
+    expect_held(f, true);
+    fleet_hint(f, 0, MAT_HINT_HOLD, 5);
+    fleet_run(f, 1900 * SIM_MS);
+    expect_held(f, true);
+    fleet_run(f, 200 * SIM_MS);
+    expect_held(f, false);
+    assert_int_equal(mat_agent_counter(f->hosts[0].agent, MAT_AGENT_C_HELD),
+                     3);
+    /* Where it does not run nothing is held. */
+    fleet_hint(f, 1, MAT_HINT_HOLD, 5);
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
     end(f);
 }
 
@@ -439,6 +483,7 @@ main(void)
         cmocka_unit_test(test_a_move_to_a_host_without_the_zone),
         cmocka_unit_test(test_a_move_by_link),
         cmocka_unit_test(test_a_hint_loses_nothing),
+        cmocka_unit_test(test_a_hold_without_a_stop),
         cmocka_unit_test(test_a_cancelled_migration),
         cmocka_unit_test(test_a_stopped_guest_that_goes_nowhere),
         cmocka_unit_test(test_there_and_back),
