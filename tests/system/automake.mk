@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/system/demo \
 	tests/system/frames.py \
 	tests/system/guest.py \
+	tests/system/guest_rig.py \
 	tests/system/harness.py \
 	tests/system/keep-fragments.c \
 	tests/system/mappings.py \

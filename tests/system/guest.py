@@ -9,7 +9,8 @@ the host, so that migration goes over the underlay, as everything does.
 Without KVM the guest's memory is not copied but shared by both QEMUs, which
 run on this machine after all: QEMU 7.2's TCG now and then loses what a guest
 writes while its memory is copied (one move in twenty ended in a panic), which
-has nothing to do with the network.  All else is as in any migration.
+has nothing to do with the network.  All else is as in any migration.  What is
+saved to a file is copied, as the guest stands still then.
 """
 import contextlib
 import json
@@ -23,7 +24,8 @@ from netns import run
 from switch import end_process, is_alive, wait_until
 
 QEMU = "qemu-system-x86_64"
-MIGRATION_PORT = 49152
+MIGRATION_PORT = 49152          # And more, a guest each.
+COMMAND_PORT = 7002             # Of vmload.
 BOOT_S = 60                     # With TCG on a busy machine.
 
 
@@ -100,9 +102,9 @@ class Qmp:
         self.events = []
 
 
-def capable(qmp, name):
+def capable(qmp, name, state=True):
     qmp.command("migrate-set-capabilities", capabilities=[
-        {"capability": name, "state": True}])
+        {"capability": name, "state": state}])
 
 
 class Image:
@@ -120,6 +122,18 @@ class Image:
                 "-initrd", f"{self.dir}/initramfs"]
 
     def _accel(self):
+        """Is found out once after each start of the machine."""
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot_id = file.read().strip()
+        known = read_text(f"{self.dir}/accel").split()
+        if known[:1] != [boot_id]:
+            known = [boot_id, self._probe()]
+            with open(f"{self.dir}/accel.new", "w") as file:
+                file.write(" ".join(known) + "\n")
+            os.rename(f"{self.dir}/accel.new", f"{self.dir}/accel")
+        return known[1]
+
+    def _probe(self):
         """KVM where a guest boots with it: it may open and yet not work."""
         if not os.access("/dev/kvm", os.R_OK | os.W_OK):
             return "tcg"
@@ -152,12 +166,15 @@ def read_text(path):
 
 
 class Card:
-    """A network card of a guest; the same port name at every site."""
+    """A network card of a guest; the same port name at every site.  A tap, or
+    with 'vhost' a vhost-user port, of which QEMU is the server."""
 
-    def __init__(self, name, mac, v4, gateway4, v6, gateway6):
-        self.name, self.mac = name, mac
+    def __init__(self, name, mac, v4, gateway4, v6, gateway6, zone=7,
+                 vhost=False):
+        self.name, self.mac, self.zone = name, mac, zone
         self.v4, self.v6 = v4, v6
         self.gateway4, self.gateway6 = gateway4, gateway6
+        self.vhost = vhost
 
     def words(self, number):
         """... of the kernel's command line."""
@@ -166,18 +183,19 @@ class Card:
 
 
 class Guest:
-    """A VM.  'plug' and 'unplug', given by the rig, put a tap into the bridge
-    of a site and take it out."""
+    """A VM.  'plug' and 'unplug', given by the rig, put its ports into the
+    bridge of a site and take them out."""
 
     def __init__(self, image, directory, name, cards, memory_mb=96,
-                 announces=True, plug=None, unplug=None):
+                 announces=True, plug=None, unplug=None, number=0):
         self.image, self.name, self.cards = image, name, cards
         self.dir, self.memory_mb = f"{directory}/{name}", memory_mb
-        self.announces = announces
+        self.announces, self.port = announces, MIGRATION_PORT + number
         self._plug, self._unplug = plug, unplug
         self.site = self.process = self.qmp = None
-        self.others = {}                # site -> QEMU, after migrate
-        os.makedirs(self.dir, exist_ok=True)
+        os.makedirs(f"{self.dir}/memory", exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", "mode=700", "guest",
+            f"{self.dir}/memory")
 
     def shares_memory(self):
         return self.image.accel == "tcg"
@@ -187,11 +205,8 @@ class Guest:
     def _command(self, site, incoming):
         append = " ".join(["console=ttyS0 quiet panic=-1"] + [
             card.words(i) for i, card in enumerate(self.cards)])
-        memory = (f"memory-backend-file,id=memory,size={self.memory_mb}M,"
-                  f"mem-path={self.dir}/memory,share=on"
-                  if self.shares_memory() else
-                  f"memory-backend-ram,id=memory,size={self.memory_mb}M")
-        words = [QEMU, "-name", self.name, "-object", memory, "-machine",
+        words = [QEMU, "-name", self.name, "-object", self._memory(),
+                 "-machine",
                  f"pc,accel={self.image.accel},memory-backend=memory",
                  "-m", str(self.memory_mb), *self.image.boot_words(),
                  "-append", append,
@@ -199,30 +214,58 @@ class Guest:
                  "-serial", f"file:{self._file(site, 'console')}",
                  *self._monitors(site)]
         for i, card in enumerate(self.cards):
-            words += ["-netdev", f"tap,id=n{i},ifname={card.name},script=no,"
-                      "downscript=no,vnet_hdr=off",
-                      "-device", f"virtio-net-pci,netdev=n{i},mac={card.mac},"
-                      f"guest_announce={'on' if self.announces else 'off'},"
-                      "romfile="]
+            words += self._card_words(site, card, i)
         return words + (["-incoming", "defer"] if incoming else [])
 
+    def _memory(self):
+        shape = f"id=memory,size={self.memory_mb}M"
+        if self.shares_memory():
+            return (f"memory-backend-file,{shape},"
+                    f"mem-path={self.dir}/memory/ram,share=on")
+        if any(card.vhost for card in self.cards):
+            return f"memory-backend-memfd,{shape},share=on"
+        return f"memory-backend-ram,{shape}"
+
+    def _card_words(self, site, card, number):
+        device = (f"virtio-net-pci,netdev=n{number},mac={card.mac},"
+                  f"guest_announce={'on' if self.announces else 'off'},"
+                  "romfile=")
+        if not card.vhost:
+            return ["-netdev", f"tap,id=n{number},ifname={card.name},"
+                    "script=no,downscript=no,vnet_hdr=off", "-device", device]
+        # Without vectors: QEMU 7.2's TCG crashes when it hands interrupts of
+        # a vhost-user device to the guest.
+        return ["-chardev", f"socket,id=c{number},server=on,"
+                f"path={self.vhost_socket(site, card)}",
+                "-netdev", f"vhost-user,id=n{number},chardev=c{number}",
+                "-device", device + ",vectors=0"]
+
     def _monitors(self, site):
-        """QEMU serves one client on each: the test, matd, matctl."""
-        return [word for kind in ("qmp", "matd", "matctl") for word in
+        """QEMU serves one client on each: the test, matctl, and matd for each
+        of the cards' ports."""
+        kinds = ["qmp", "matctl"] + [f"matd{i or ''}" for i, _ in
+                                     enumerate(self.cards)]
+        return [word for kind in kinds for word in
                 ("-qmp", f"unix:{self._file(site, kind)},server=on,wait=off")]
 
     def monitor(self, site, whose):
         return self._file(site, whose)
 
+    def vhost_socket(self, site, card):
+        return self._file(site, f"{card.name}.vhost")
+
     def _file(self, site, kind):
         return f"{self.dir}/{site.name}.{kind}"
 
     def _launch(self, site, incoming=False):
+        """A QEMU, its ports in the bridge, and its monitor."""
         for card in self.cards:
-            site.namespace.ip(f"tuntap add dev {card.name} mode tap",
-                              f"link set dev {card.name} up")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._file(site, "qmp"))
+            if not card.vhost:
+                site.namespace.ip(f"tuntap add dev {card.name} mode tap",
+                                  f"link set dev {card.name} up")
+        for kind in "qmp", "console":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._file(site, kind))
         with open(self._file(site, "stderr"), "w") as errors:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", site.namespace.name,
@@ -231,22 +274,40 @@ class Guest:
         with open(self._file(site, "pid"), "w") as file:
             file.write(str(process.pid))
         try:
-            qmp = Qmp(self._file(site, "qmp"))
-        except Exception as error:
-            raise QmpError(f"QEMU at {site.name}: "
-                           f"{read_text(self._file(site, 'stderr'))}"
-                           ) from error
+            return process, self._wait_up(site, process)
+        except BaseException as error:
+            self._end(site, process)
+            raise QmpError(f"QEMU at {site.name}: {error}; "
+                           f"{self._stderr(site)}") from error
+
+    def _wait_up(self, site, process):
+        """QEMU serves no monitor until the other end of each vhost-user
+        socket has come, which is the port."""
+        for card in self.cards:
+            wait_until(lambda: not card.vhost or process.poll() is not None
+                       or os.path.exists(self.vhost_socket(site, card)),
+                       "vhost-user socket")
+        if any(card.vhost for card in self.cards):
+            self._plug(self, site)
+        qmp = Qmp(self._file(site, "qmp"))
+        if not any(card.vhost for card in self.cards):
+            self._plug(self, site)
         capable(qmp, "events")
         if self.shares_memory():
             capable(qmp, "x-ignore-shared")
-        return process, qmp
+        return qmp
 
-    def _end(self, site, process, qmp):
-        qmp.close()
-        end_process(process.pid)
-        process.wait()
+    def _end(self, site, process, qmp=None):
+        try:
+            self._unplug(self, site)
+        finally:
+            if qmp:
+                qmp.close()
+            end_process(process.pid)
+            process.wait()
         for card in self.cards:
-            site.namespace.ip(f"link del dev {card.name}")
+            if not card.vhost:
+                site.namespace.ip(f"link del dev {card.name}")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._file(site, "pid"))
 
@@ -254,41 +315,80 @@ class Guest:
 
     def boot(self, site):
         """It runs when this returns."""
-        self.site = site
         self.process, self.qmp = self._launch(site)
-        self._plug(self, site)
-        console = self._file(site, "console")
-        wait_until(lambda: "READY" in read_text(console)
+        self.site = site
+        self.wait_ready()
+
+    def wait_ready(self, times=1):
+        """It has booted here so often."""
+        console = self._file(self.site, "console")
+        wait_until(lambda: read_text(console).count("READY") >= times
                    or self.process.poll() is not None,
                    lambda: f"guest's READY; {read_text(console)[-500:]}",
                    BOOT_S)
-        assert self.process.poll() is None, self._stderr(site)
+        assert self.process.poll() is None, self._stderr(self.site)
+
+    def reset(self):
+        """As by its button; it has booted again when this returns."""
+        times = read_text(self._file(self.site, "console")).count("READY")
+        self.qmp.command("system_reset")
+        self.wait_ready(times + 1)
 
     def _stderr(self, site):
         return read_text(self._file(site, "stderr"))
 
     def destroy(self):
+        self._leave()
+        run("umount", f"{self.dir}/memory", check=False)
+
+    def _leave(self):
+        """It is nowhere then."""
         if self.qmp:
-            self._unplug(self, self.site)
-            self._end(self.site, self.process, self.qmp)
-            self.qmp = None
+            site, process, qmp = self.site, self.process, self.qmp
+            self.site = self.process = self.qmp = None
+            self._end(site, process, qmp)
 
     @contextlib.contextmanager
     def moving(self, site):
         """QEMU waits at 'site', its port in the bridge, and has the VM when
         the block ends; the old one is ended then."""
         process, qmp = self._launch(site, incoming=True)
-        self._plug(self, site)
         try:
             yield qmp
         except BaseException:
-            self._unplug(self, site)
             self._end(site, process, qmp)
             raise
-        old_site, old = self.site, (self.process, self.qmp)
+        self._leave()
         self.site, self.process, self.qmp = site, process, qmp
-        self._unplug(self, old_site)
-        self._end(old_site, *old)
+
+    def save(self, path, before_end=None):
+        """Stopped, into a file.  'before_end' is called when it is there and
+        QEMU with its ports is still here."""
+        self.qmp.command("stop")
+        self.qmp.forget()
+        capable(self.qmp, "x-ignore-shared", False)
+        self.qmp.command("migrate", uri=f"exec:cat > {path}")
+        self.qmp.wait_event("MIGRATION",
+                            lambda data: data["status"] == "completed")
+        if before_end:
+            before_end()
+        self._leave()
+
+    def restore(self, site, path):
+        """From a file, in memory that never was its own.  It runs when this
+        returns."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.dir}/memory/ram")
+        self.process, self.qmp = self._launch(site, incoming=True)
+        self.site = site
+        capable(self.qmp, "x-ignore-shared", False)
+        self.qmp.command("migrate-incoming", uri=f"exec:cat {path}")
+        self.qmp.wait_event("MIGRATION",
+                            lambda data: data["status"] == "completed")
+        self.qmp.command("cont")
+        self.qmp.wait_event("RESUME")
+        if self.shares_memory():
+            capable(self.qmp, "x-ignore-shared")
 
     def migrate(self, site, stopped=None, started=None, bandwidth=None):
         """Live, to 'site'.  'stopped' is called when the guest has stopped
@@ -299,14 +399,14 @@ class Guest:
 
     def _migrate(self, site, qmp, stopped, started, bandwidth):
         qmp.command("migrate-incoming",
-                    uri=f"tcp:{site.address4}:{MIGRATION_PORT}")
+                    uri=f"tcp:{site.address4}:{self.port}")
         self.qmp.forget()
         if stopped:
             capable(self.qmp, "pause-before-switchover")
         self.qmp.command("migrate-set-parameters", downtime_limit=50,
                          max_bandwidth=bandwidth or 1 << 30)
         self.qmp.command("migrate",
-                         uri=f"tcp:{site.address4}:{MIGRATION_PORT}")
+                         uri=f"tcp:{site.address4}:{self.port}")
         stop_time = self.qmp.wait_event("STOP")
         if stopped:
             self.qmp.wait_event("MIGRATION", lambda data: data["status"]
@@ -343,3 +443,27 @@ class Load:
         if self.process.poll() is None and is_alive(self.process.pid):
             self.process.kill()
             self.process.wait()
+
+
+class GuestLoad:
+    """The same in a guest, as the client of another: vmload's words and what
+    it counted go by a TCP session from 'namespace', which so is one more that
+    has to live."""
+
+    def __init__(self, namespace, guest, *words):
+        self.sock = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock.settimeout(BOOT_S)
+        self.sock.connect((guest.cards[0].v4, COMMAND_PORT))
+        self.sock.sendall((" ".join(str(word) for word in words) + "\n")
+                          .encode())
+        self.answer = self.sock.makefile()
+        line = self.answer.readline()
+        assert line == "started\n", f"vmload {words} in a guest: {line!r}"
+
+    def end(self):
+        self.sock.shutdown(socket.SHUT_WR)
+        return json.loads(self.answer.read())
+
+    def kill(self):
+        self.answer.close()
+        self.sock.close()

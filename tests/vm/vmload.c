@@ -12,7 +12,9 @@
  *         stream in which each byte follows from its place; prints, as JSON,
  *         how many were right and the longest time without any
  *
- * TCP to port 7001 of the guest gives its bytes back: for keystrokes.
+ * TCP to port 7001 of the guest gives its bytes back: for keystrokes.  To port
+ * 7002, a line like "udp ADDRESS PPS" runs the program with these words in the
+ * guest, with the connection as its standard input and output.
  *
  * Loss is counted by whoever receives, by numbers, so nothing is lost that
  * was not sent.  Datagrams that are on their way when the counting ends are
@@ -39,6 +41,8 @@
 enum {
     PORT = 7000,                /* Numbered datagrams, and bulk TCP. */
     ECHO_PORT = 7001,
+    COMMAND_PORT = 7002,
+    WORDS_MAX = 8,              /* Of a command. */
     PEERS_MAX = 8,              /* That the guest streams with at a time. */
     SEEN_BITS = 1 << 20,        /* Numbers told apart: 1000 s of them. */
     QUIET_MS = 300,             /* So long nothing is on its way any more. */
@@ -349,6 +353,26 @@ echo(int fd)
     }
 }
 
+static void
+run_command(int fd)
+{
+    char line[256], *words[WORDS_MAX + 2] = { "vmload" }, *rest = line;
+    size_t size = 0, n = 1;
+
+    while (size < sizeof line - 1 && recv(fd, line + size, 1, 0) == 1
+           && line[size] != '\n') {
+        size++;
+    }
+    line[size] = '\0';
+    while (n <= WORDS_MAX && (words[n] = strsep(&rest, " "))) {
+        n++;
+    }
+    words[n] = NULL;
+    dup2(fd, STDIN_FILENO);
+    dup2(fd, STDOUT_FILENO);
+    execv("/proc/self/exe", words);
+}
+
 static void __attribute__((noreturn))
 serve_tcp(uint16_t port, void (*serve)(int fd))
 {
@@ -561,6 +585,9 @@ serve(void)
     }
     if (!fork()) {
         serve_tcp(ECHO_PORT, echo);
+    }
+    if (!fork()) {
+        serve_tcp(COMMAND_PORT, run_command);
     }
     serve_udp();
 }

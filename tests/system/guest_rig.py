@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests at the sites of agent_rig.py, and what goes on while they move."""
+import contextlib
+import socket
+
+from agent_rig import PATIENCE_S
+from guest import Card, Guest, GuestLoad, Image, Load
+from harness import assert_same
+from switch import external_ids, wait_until
+from traffic import ping
+
+PPS = 200                       # Of numbered datagrams, each way.
+
+
+def new_card(number=0, zone=7, vhost=False):
+    """Of guest 'number', in a subnet of the zone's number."""
+    host = 77 + number
+    return Card(f"{'qrst'[number]}{zone if zone != 7 else ''}",
+                f"02:00:00:{zone:02x}:00:{host:02x}",
+                f"172.16.{zone}.{host}", f"172.16.{zone}.1",
+                f"fd16:{zone}::{host}", f"fd16:{zone}::1", zone, vhost)
+
+
+@contextlib.contextmanager
+def guest_at(rig, site, with_qmp=True, cards=None, number=0, announces=True):
+    """A VM that has booted at 'site' and is known everywhere."""
+    cards = cards or [new_card(number)]
+
+    def plug(guest, where):
+        words = []
+        for i, card in enumerate(cards):
+            ids = {"attached_mac": card.mac, "mat_zone": card.zone}
+            if with_qmp:
+                ids["mat_qmp"] = guest.monitor(where, f"matd{i or ''}")
+            words += ["--", "add-port", "br0", card.name, "--", "set",
+                      "interface", card.name, "mtu_request=1500",
+                      *external_ids(ids)]
+            if card.vhost:
+                words += ["type=dpdkvhostuserclient",
+                          "options:vhost-server-path="
+                          + guest.vhost_socket(where, card)]
+        where.switch.vsctl(*words[1:])
+
+    def unplug(_, where):
+        for card in cards:
+            where.switch.vsctl("--if-exists", "del-port", "br0", card.name)
+
+    guest = Guest(Image(rig.programs.build_dir), rig.dir, cards[0].name,
+                  cards, announces=announces, plug=plug, unplug=unplug,
+                  number=number)
+    try:
+        guest.boot(site)
+        wait_known(rig, guest)
+        yield guest
+    finally:
+        guest.destroy()
+
+
+def is_known(rig, guest, card, hoa):
+    """Every host that has to has the VM where it is."""
+    return all((entry := site.mapping(card.zone, hoa))
+               and guest.site.owns(entry["moa"])
+               for site in rig.sites)
+
+
+def wait_known(rig, guest):
+    """... and the VMs of all sites reach it."""
+    for card in guest.cards:
+        for hoa in card.v4, card.v6:
+            wait_until(lambda: is_known(rig, guest, card, hoa), lambda: (
+                f"{hoa} known at {guest.site.name}; it is at "
+                f"{[site.mapping(card.zone, hoa) for site in rig.sites]}"),
+                PATIENCE_S)
+    card = guest.cards[0]
+    for vm in rig.a1, rig.b1, rig.c1:
+        for source, target in (vm.v4, card.v4), (vm.v6, card.v6):
+            wait_until(lambda: ping(vm.namespace, source, target),
+                       f"answer to {vm.name} from {target}", PATIENCE_S)
+
+
+def matctl_migrate(guest, site, *words):
+    """From the host where it is, with the ports' own monitors for matd."""
+    source = guest.site
+    with guest.moving(site):
+        source.matctl("migrate", guest.cards[0].v4, site.address4,
+                      f"port={guest.port}",
+                      f"qmp={guest.monitor(source, 'matctl')}",
+                      f"to-qmp={guest.monitor(site, 'matctl')}", *words)
+
+
+class Keys:
+    """A TCP session that gives back what it gets."""
+
+    def __init__(self, vm, address):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.name = f"{vm.name} to {address}"
+        self.sock = vm.namespace.socket(family, socket.SOCK_STREAM)
+        self.sock.settimeout(PATIENCE_S)
+        self.sock.connect((address, 7001))
+
+    def type(self, text):
+        self.sock.sendall(text)
+        got = b""
+        while len(got) < len(text):
+            piece = self.sock.recv(100)
+            assert piece, f"{self.name}: the guest has hung up"
+            got += piece
+        assert_same(f"echo, {self.name}", got, text)
+
+    def close(self):
+        self.sock.close()
+
+
+class Sessions:
+    """Of VMs of all sites with a guest, so that some are always remote, and
+    each once on the guest's own host if it goes round: bulk TCP, numbered
+    datagrams, keystrokes by both families.  Use as a context; what they
+    counted is checked at the end."""
+
+    def __init__(self, rig, guest, card=None):
+        self.vms, self.guest = (rig.a1, rig.b1, rig.c1), guest
+        self.card = card or guest.cards[0]
+        self.opened, self.n_typed = [], 0
+
+    def __enter__(self):
+        try:
+            self._open()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def _open(self):
+        a, b, c = (vm.namespace for vm in self.vms)
+        image, card = self.guest.image, self.card
+        self.keys = [self._keep(Keys(vm, hoa)) for vm in self.vms
+                     for hoa in (card.v4, card.v6)]
+        self.bulk = self._keep(Load(image, b, "tcp", card.v6, 0))
+        self.counts = [self._keep(Load(image, c, "udp", card.v4, PPS)),
+                       self._keep(Load(image, a, "udp", card.v6, PPS))]
+
+    def _keep(self, session):
+        self.opened.append(session)
+        return session
+
+    def _close(self):
+        for session in self.opened:
+            getattr(session, "kill", None or getattr(
+                session, "close", None))()
+
+    def type(self):
+        """All sessions go on."""
+        self.n_typed += 1
+        for keys in self.keys:
+            keys.type(f"line {self.n_typed} of {keys.name}".encode())
+
+    def __exit__(self, kind, *unused):
+        try:
+            if kind is None:
+                self.type()
+                self._check()
+        finally:
+            self._close()
+
+    def _check(self):
+        check_counts([load.end() for load in self.counts])
+        check_bulk(self.bulk.end())
+
+
+def check_counts(counts):
+    for count in counts:
+        for way, seen in count.items():
+            assert seen["received"] > 10, f"{way}: {count}"
+            assert_same(f"doubled {way}", seen["doubled"], 0)
+            assert seen["lost"] * 2 < seen["sent"], f"{way}: {count}"
+
+
+def check_bulk(streamed):
+    assert_same("wrong bytes", streamed["wrong"], 0)
+    assert streamed["bytes"] > 1 << 20, streamed
+
+
+class Talk:
+    """Of two guests with each other: numbered datagrams and bulk TCP."""
+
+    def __init__(self, vm, one, other):
+        card = other.cards[0]
+        self.loads = []
+        try:
+            self.loads.append(GuestLoad(vm.namespace, one, "udp", card.v4,
+                                        PPS))
+            self.loads.append(GuestLoad(vm.namespace, one, "tcp", card.v6, 0))
+        except BaseException:
+            self.kill()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *unused):
+        try:
+            if kind is None:
+                counted, streamed = [load.end() for load in self.loads]
+                check_counts([counted])
+                check_bulk(streamed)
+        finally:
+            self.kill()
+
+    def kill(self):
+        for load in self.loads:
+            load.kill()
