@@ -18,6 +18,7 @@ import rig as plain
 import soak
 from agent_rig import Agents
 from capture import Capture
+from guest_rig import Guests
 
 TESTS = []
 
@@ -47,6 +48,7 @@ class Bare:
 RIGS = {
     "bare": Bare,
     "usual": Agents,
+    "guests": Guests,
     "soak": soak.make_rig,
     "dpdk": lambda programs: Agents(programs, "auto"),
 }

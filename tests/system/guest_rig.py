@@ -3,7 +3,7 @@
 import contextlib
 import socket
 
-from agent_rig import PATIENCE_S
+from agent_rig import PATIENCE_S, Agents
 from guest import Card, Guest, GuestLoad, Image, Load
 from harness import assert_same
 from switch import external_ids, wait_until
@@ -21,39 +21,91 @@ def new_card(number=0, zone=7, vhost=False):
                 f"fd16:{zone}::{host}", f"fd16:{zone}::1", zone, vhost)
 
 
+class Guests(Agents):
+    """A rig with a guest that stays from test to test, since it takes longer
+    to boot one than to move it."""
+    standing = None
+
+    def delete(self):
+        if self.standing:
+            self.standing.destroy()
+        super().delete()
+
+
 @contextlib.contextmanager
-def guest_at(rig, site, with_qmp=True, cards=None, number=0, announces=True):
+def standing_guest(rig, site, with_qmp=True):
+    """It is at 'site' and known everywhere.  No test is done with one that
+    another has broken."""
+    try:
+        if not rig.standing:
+            rig.standing = make_guest(rig)
+            rig.standing.boot(site)
+        elif rig.standing.site is not site:
+            rig.standing.migrate(site)
+        tell_monitors(rig.standing, with_qmp)
+        wait_known(rig, rig.standing)
+        yield rig.standing
+    except BaseException:
+        guest, rig.standing = rig.standing, None
+        if guest:
+            guest.destroy()
+        raise
+
+
+@contextlib.contextmanager
+def guest_at(rig, site, with_qmp=True, **options):
     """A VM that has booted at 'site' and is known everywhere."""
-    cards = cards or [new_card(number)]
-
-    def plug(guest, where):
-        words = []
-        for i, card in enumerate(cards):
-            ids = {"attached_mac": card.mac, "mat_zone": card.zone}
-            if with_qmp:
-                ids["mat_qmp"] = guest.monitor(where, f"matd{i or ''}")
-            words += ["--", "add-port", "br0", card.name, "--", "set",
-                      "interface", card.name, "mtu_request=1500",
-                      *external_ids(ids)]
-            if card.vhost:
-                words += ["type=dpdkvhostuserclient",
-                          "options:vhost-server-path="
-                          + guest.vhost_socket(where, card)]
-        where.switch.vsctl(*words[1:])
-
-    def unplug(_, where):
-        for card in cards:
-            where.switch.vsctl("--if-exists", "del-port", "br0", card.name)
-
-    guest = Guest(Image(rig.programs.build_dir), rig.dir, cards[0].name,
-                  cards, announces=announces, plug=plug, unplug=unplug,
-                  number=number)
+    guest = make_guest(rig, **options)
+    guest.with_qmp = with_qmp
     try:
         guest.boot(site)
         wait_known(rig, guest)
         yield guest
     finally:
         guest.destroy()
+
+
+def make_guest(rig, cards=None, number=0, announces=True):
+    cards = cards or [new_card(number)]
+    guest = Guest(Image(rig.programs.build_dir), rig.dir, cards[0].name,
+                  cards, announces=announces, plug=plug, unplug=unplug,
+                  number=number)
+    guest.with_qmp = True
+    return guest
+
+
+def plug(guest, site):
+    words = []
+    for card in guest.cards:
+        ids = {"attached_mac": card.mac, "mat_zone": card.zone}
+        words += ["--", "add-port", "br0", card.name, "--", "set",
+                  "interface", card.name, "mtu_request=1500",
+                  *external_ids(ids), *qmp_ids(guest, site, card)]
+        if card.vhost:
+            words += ["type=dpdkvhostuserclient", "options:vhost-server-path="
+                      + guest.vhost_socket(site, card)]
+    site.switch.vsctl(*words[1:])
+
+
+def unplug(guest, site):
+    for card in guest.cards:
+        site.switch.vsctl("--if-exists", "del-port", "br0", card.name)
+
+
+def qmp_ids(guest, site, card):
+    number = guest.cards.index(card)
+    return external_ids({"mat_qmp": guest.monitor(
+        site, f"matd{number or ''}")}) if guest.with_qmp else []
+
+
+def tell_monitors(guest, with_qmp):
+    """From now on, also where it is, matd listens to QEMU or does not."""
+    guest.with_qmp = with_qmp
+    for card in guest.cards:
+        guest.site.switch.vsctl(
+            "remove", "interface", card.name, "external_ids", "mat-qmp",
+            *(["--", "set", "interface", card.name,
+               *qmp_ids(guest, guest.site, card)] if with_qmp else []))
 
 
 def is_known(rig, guest, card, hoa):
@@ -107,7 +159,7 @@ class Keys:
             got += piece
         assert_same(f"echo, {self.name}", got, text)
 
-    def close(self):
+    def kill(self):
         self.sock.close()
 
 
@@ -145,8 +197,7 @@ class Sessions:
 
     def _close(self):
         for session in self.opened:
-            getattr(session, "kill", None or getattr(
-                session, "close", None))()
+            session.kill()
 
     def type(self):
         """All sessions go on."""
