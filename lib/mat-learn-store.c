@@ -266,7 +266,7 @@ mat_learn_is_old(const struct mat_learn *l, const struct mat_learn_bind *b,
 
         if (mat_mac_equal(&other->mac, &b->mac)
             && mat_addr_is_v4(&other->hoa) == mat_addr_is_v4(&b->hoa)
-            && now_us - other->used_us < l->age_us) {
+            && other->used_us - b->used_us >= l->age_us) {
             return true;
         }
     }

@@ -414,6 +414,21 @@ level_of(const struct mat_moa *m, const struct mat_moa_shelf *s)
             : MAT_MOA_LEVEL_ENOUGH);
 }
 
+/* There are addresses again for those whose own are in no pool any more. */
+static void
+tell_draining(struct mat_moa *m, bool v6)
+{
+    for (size_t i = 0; i < MAT_MOA_STOCKS_MAX; i++) {
+        struct mat_moa_shelf *s = &m->shelves[i];
+        struct mat_moa_record *r = s->lists[MAT_MOA_USED].first;
+
+        for (; s->v6 == v6 && r; r = r->links[MAT_MOA_LINK_LIST].next) {
+            r->tells_renumber |= r->draining;
+            mat_moa_report(m, r);
+        }
+    }
+}
+
 /* What gets worse is said at once, the rest when it has lasted. */
 static void
 look_at_level(struct mat_moa *m, struct mat_moa_shelf *s)
@@ -426,6 +441,9 @@ look_at_level(struct mat_moa *m, struct mat_moa_shelf *s)
     if (level == s->reported
         || (level <= s->worst && m->now_us < s->quiet_until_us)) {
         return;
+    }
+    if (s->reported == MAT_MOA_LEVEL_EXHAUSTED) {
+        tell_draining(m, s->v6);
     }
     s->reported = level;
     s->worst = level > s->worst ? level : s->worst;

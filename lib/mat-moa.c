@@ -224,6 +224,11 @@ mat_moa_configure(struct mat_moa *m, int64_t now_us,
     mat_moa_ranges_build(&m->ranges, &m->config);
     move_records(m, old, &all);
     mat_moa_shelves_reset(m);
+    if (memcmp(old->pools, config->pools, sizeof old->pools)) {
+        for (size_t i = 0; i < MAT_MOA_STOCKS_MAX; i++) {
+            m->shelves[i].quiet_until_us = now_us;  /* It helped, or not. */
+        }
+    }
     while (all.first) {
         struct mat_moa_record *r = all.first;
 

@@ -555,6 +555,33 @@ test_renumbering(void **state)
     stock_end();
 }
 
+/* The new pool is too small for all; a larger one is given, and it is said at
+ * once that this helped. */
+static void
+test_renumbering_in_vain(void **state)
+{
+    (void) state;
+    stock_begin("10.0.0.8/29", "", 1, 2);
+    stock_run(10 * S);
+    stock_take("10.9.0.1", NULL, NULL, false);
+    stock_take("10.9.0.2", NULL, NULL, false);
+    stock_clear();
+    stock_set_pools("10.0.0.64/32", "");
+    stock_reconfigure();
+    assert_true(stock_said("! renumber"));
+    assert_non_null(strstr(stock_take("10.9.0.1", NULL, NULL, false),
+                           "10.0.0.64"));
+    assert_true(stock_said("! exhausted"));
+    assert_string_equal(stock_take("10.9.0.2", NULL, NULL, false),
+                        "the pool has no address left");
+    stock_clear();
+    stock_set_pools("10.0.0.64/29", "");
+    stock_reconfigure();
+    assert_true(stock_said("! enough"));
+    assert_true(stock_said("! renumber"));
+    stock_end();
+}
+
 /* A host with two uplinks: a MoA on each, and one that fails. */
 static void
 test_two_uplinks(void **state)
@@ -727,6 +754,7 @@ main(void)
         cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_renumbering),
+        cmocka_unit_test(test_renumbering_in_vain),
         cmocka_unit_test(test_two_uplinks),
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_limit_of_records),
