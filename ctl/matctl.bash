@@ -42,8 +42,8 @@ _matctl_key()
 _matctl_hint()
 {
     if test $((COMP_CWORD - index)) -eq 1; then
-        mapfile -t COMPREPLY < <(compgen -W "prepare stopped started failed
-            done park release" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "prepare hold stopped started
+            failed done park release" -- "$cur")
         return
     fi
     case $cur in
@@ -75,7 +75,8 @@ _matctl_migrate()
             ;;
         *)
             mapfile -t COMPREPLY < <(compgen -W "qmp= to-qmp= uri= port=
-                bandwidth= downtime= wait= unprepared quit" -- "$cur")
+                bandwidth= downtime= wait= disks disk= disk-port=
+                unprepared quit" -- "$cur")
             ;;
     esac
 }

@@ -46,10 +46,10 @@ static const struct command commands[] = {
       1 },
     { "unfreeze", "HOA", "let it be claimed again", matctl_change, 1, 1 },
     { "hint", "KIND [zone=N] hoa=A|mac=M|iface-id=I|port=P", "say what is to "
-      "happen with a VM: prepare, stopped, started,\n"
-      "      failed, done, park, release", matctl_hint, 2, 6 },
+      "happen with a VM: prepare, hold, stopped,\n"
+      "      started, failed, done, park, release", matctl_hint, 2, 6 },
     { "migrate", "VM HOST qmp=SOCKET [WORD]...", "move a VM of QEMU to "
-      "another host while it runs; WORDs: matctl(8)", matctl_migrate, 3, 10 },
+      "another host while it runs; WORDs: matctl(8)", matctl_migrate, 3, 40 },
     { "key", "COMMAND ...", "make keys and certificates", NULL, 0, 0 },
     { "revoke", "FILE", "end a host's certificates: FILE is of \"key revoke\"",
       matctl_revoke, 1, 1 },

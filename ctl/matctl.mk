@@ -21,7 +21,11 @@ ctl_matctl_SOURCES = \
 	ctl/matctl-check.c \
 	ctl/matctl-check.h \
 	ctl/matctl-json.c \
+	ctl/matctl-migrate-disk.c \
+	ctl/matctl-migrate-matd.c \
+	ctl/matctl-migrate-qemu.c \
 	ctl/matctl-migrate.c \
+	ctl/matctl-migrate.h \
 	ctl/matctl-migrations.c \
 	ctl/matctl-ovsdb.c \
 	ctl/matctl-pools.c \
