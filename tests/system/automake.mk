@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+script_tests += tests/system/check-demo.py
 EXTRA_DIST += \
 	tests/system/README \
 	tests/system/agent_harness.py \
@@ -7,6 +8,12 @@ EXTRA_DIST += \
 	tests/system/capture.py \
 	tests/system/clock-step.c \
 	tests/system/demo \
+	tests/system/demo_picture.py \
+	tests/system/demo_report.py \
+	tests/system/demo_result.py \
+	tests/system/demo_sites.py \
+	tests/system/demo_story.py \
+	tests/system/demo_traffic.py \
 	tests/system/frames.py \
 	tests/system/guest.py \
 	tests/system/guest_rig.py \
@@ -43,7 +50,7 @@ EXTRA_DIST += \
 
 # As root.  WORDS='move arp' runs only tests with one of these in their names,
 # MODE=kernel those ports that need neither DPDK nor hugepages.
-# DEMO=--keep leaves the demonstration up, DEMO=--end takes it down.
+# DEMO='--wan --keep' passes options to the demonstration.
 SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 	$(if $(MODE),--mode=$(MODE))
 
@@ -63,8 +70,8 @@ check-agent-full: all tests/relay/relay tests/vm/vmload
 soak: all tests/relay/relay
 	$(PYTHON3) -B $(srcdir)/tests/system/soak --seconds=$(SOAK_SECONDS) \
 		--seed=$(SEED)
-demo: all
-	$(PYTHON3) -B $(srcdir)/tests/system/demo --ovs-build=ovs $(DEMO)
+demo: all tests/relay/relay tests/vm/vmload
+	@$(PYTHON3) -B $(srcdir)/tests/system/demo $(DEMO)
 
 mostlyclean-local:
 	rm -rf system-evidence

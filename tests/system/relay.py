@@ -14,8 +14,10 @@ class Relay:
         frames is said as in 'relay --help'."""
         ends = [f"{namespace.name}/{link}" for namespace, link
                 in (first, second)]
+        self._words = [f"--both={shape}", *ends]
+        self._program = program
         self._process = subprocess.Popen(
-            [program, "--control", f"--both={shape}", *ends], text=True,
+            [program, "--control", *self._words], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, bufsize=1)
         if self._process.stdout.readline() != "ok\n":
@@ -42,3 +44,15 @@ class Relay:
                      self._process.stderr):
             pipe.close()
         return self._process.wait(10)
+
+    def outlive(self, directory):
+        """Another one in its stead goes on when the test has ended, in the
+        shape of the beginning; its pid is in a file there, where rig.reap()
+        finds it."""
+        self.close()
+        process = subprocess.Popen(
+            [f"{directory}/relay", *self._words], executable=self._program,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True)
+        with open(f"{directory}/relay.pid", "w") as file:
+            file.write(str(process.pid))
