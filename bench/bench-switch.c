@@ -129,7 +129,7 @@ make_table(bool v4, uint32_t n)
         .synchronize = no_readers,
     };
     struct mat_table *table = mat_table_create(&config);
-    struct mat_nexthop hop = { 1, mac(1, 1), mac(1, 2), 0 };
+    struct mat_nexthop hop = { 1, mac(1, 1), mac(1, 2), 0, false };
     struct mat_port vm = { .name = "vm", .role = MAT_PORT_VM, .mtu = 1500 };
     struct mat_port up = { .name = "up", .role = MAT_PORT_UPLINK };
     struct mat_mac own = mac(1, 1);

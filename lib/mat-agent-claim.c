@@ -79,7 +79,7 @@ set_live(struct mat_agent *a, struct mat_home *home, uint64_t host,
         && !mat_addr_equal(&home->live_moa, moa)) {
         slot = mat_home_slot(home, &home->live_moa);
         if (slot) {             /* Late packets come from it. */
-            slot->until_us = a->now_us + MAT_AGENT_LATE_US;
+            mat_slot_retire(a, slot);
         }
     }
     home->live_host = host;
@@ -135,6 +135,7 @@ live_here(struct mat_agent *a, struct mat_home *home)
     struct mat_stay *stay = home->stay;
 
     if (!stay || stay->state != MAT_LIFE_GONE) {
+        mat_home_refresh(a, home);      /* The MoA before it ages. */
         return;
     }
     if (stay->dock && stay->dock->is_given) {
@@ -418,6 +419,7 @@ mat_agent_gossip(struct mat_agent *a, int64_t now_us,
         break;
     case MAT_OUT_MEMBER:
         log_host(a, out);
+        mat_agent_set_reached(a, out->host, out->state == MAT_MEMBER_ALIVE);
         break;
     case MAT_OUT_PUSHED:
         pushed(a, out);
@@ -481,6 +483,7 @@ mat_agent_set_gossip(struct mat_agent *a, int64_t now_us,
     a->host = host;
     a->gossip_us = now_us;
     if (gossip) {
+        mat_agent_check_reached(a);
         apply_all(a);
         if (a->is_ready && mat_agent_has_gossip(a)) {
             mat_agent_tell_all(a);

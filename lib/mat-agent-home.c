@@ -281,6 +281,7 @@ mat_slot_destroy(struct mat_agent *a, struct mat_slot *slot)
     *p = slot->next;
     mat_index_remove(&a->slots, slot_hash(a, &slot->moa));
     mat_slot_set_dock(a, slot, NULL);
+    mat_slot_set_former(a, slot, NULL);
     if (slot->nexthop) {
         mat_way_unref(a, slot->nexthop);
     }
@@ -323,6 +324,9 @@ mat_slot_op(const struct mat_slot *slot, enum mat_update_op_type type,
     op->entry.mac = slot->mac;
     op->entry.nexthop = (uint16_t) (slot->state == MAT_STATE_REMOTE
                                     ? slot->nexthop : 0);
+    if (slot->state == MAT_STATE_LOCAL) {
+        op->entry.former = slot->former;
+    }
     if (slot->dock) {
         memcpy(op->entry.port, slot->dock->name, sizeof op->entry.port);
     }

@@ -81,7 +81,8 @@ enum mat_agent_timer {
     MAT_AGENT_TIMER_HOME,       /* In struct mat_home: slots that age. */
     MAT_AGENT_TIMER_SETTLE,     /* These in struct mat_agent. */
     MAT_AGENT_TIMER_HARVEST,
-    MAT_AGENT_TIMER_RESYNC
+    MAT_AGENT_TIMER_RESYNC,
+    MAT_AGENT_TIMER_LOST
 };
 
 struct mat_dock {
@@ -118,6 +119,8 @@ struct mat_slot {
     bool is_own;                /* The MoA is this host's and is released with
                                  * the slot. */
     bool is_adopted;            /* The switch had it before the agent knew. */
+    bool is_former;             /* It was live until another took its place. */
+    struct mat_addr former;     /* As in struct mat_entry. */
     struct mat_mac mac;
     uint16_t nexthop;
     struct mat_dock *dock;
@@ -198,6 +201,10 @@ struct mat_way {
     struct mat_addr prefix, addr;
     uint8_t plen;
     uint64_t host;
+    bool is_lost;               /* The host is not reached, or was not... */
+    int64_t back_us;            /* ...until now, and counts as that until
+                                 * then. */
+    bool is_behind;             /* As in struct mat_nexthop. */
     uint32_t n_refs;            /* Slots that use it. */
     uint32_t n_pools;           /* Pool claims for it. */
     struct mat_home *waiting;
@@ -265,7 +272,9 @@ struct mat_agent {
     uint16_t next_way;
 
     bool is_ready, is_settled, is_dirty;
-    struct mat_timer settle, harvest, resync;
+    struct mat_timer settle, harvest, resync, lost;
+    size_t n_formers;           /* Slots with a former MoA. */
+    size_t n_lost_ways;
 
     bool is_connected, is_synced, is_dumping, wants_ports, asked_ports;
     uint64_t instance;
@@ -352,6 +361,18 @@ void mat_home_refresh(struct mat_agent *, struct mat_home *);
 void mat_home_timer(struct mat_agent *, struct mat_home *);
 /* Puts what the switch does not have; for the end of a dump. */
 void mat_home_put_unseen(struct mat_agent *, struct mat_home *);
+
+/* mat-agent-behind.c */
+const struct mat_addr *mat_home_former(const struct mat_agent *,
+                                       const struct mat_home *);
+void mat_slot_retire(const struct mat_agent *, struct mat_slot *);
+void mat_slot_set_former(struct mat_agent *, struct mat_slot *,
+                         const struct mat_addr *former);
+void mat_agent_set_reached(struct mat_agent *, uint64_t host, bool);
+void mat_agent_check_reached(struct mat_agent *);
+void mat_agent_lost_timer(struct mat_agent *);
+void mat_way_start_lost(struct mat_agent *, struct mat_way *);
+void mat_way_end_lost(struct mat_agent *, const struct mat_way *);
 
 /* mat-agent-stay.c: what follows from the steps of mat-life.h. */
 void mat_home_step(struct mat_agent *, struct mat_home *,

@@ -26,6 +26,7 @@ struct want {
     bool hold;
     struct mat_dock *dock;
     uint16_t nexthop;
+    const struct mat_addr *former;
 };
 
 struct wants {
@@ -105,6 +106,7 @@ want_own(struct mat_agent *a, struct mat_home *home, struct wants *wants)
     case MAT_LIFE_LIVE:
         want.state = MAT_STATE_LOCAL;
         want.hold = want.hold || stay->hold_until_us;
+        want.former = mat_home_former(a, home);
         break;
     case MAT_LIFE_PREPARED:
         want.state = MAT_STATE_PREPARED;
@@ -199,8 +201,16 @@ demote_others(struct mat_agent *a, const struct mat_slot *live)
             s->hold = s->seen = false;
             set_nexthop(a, s, 0);
             mat_slot_set_dock(a, s, NULL);
+            mat_slot_set_former(a, s, NULL);
         }
     }
+}
+
+static bool
+has_former(const struct mat_slot *slot, const struct mat_addr *former)
+{
+    return former ? mat_addr_equal(&slot->former, former)
+           : mat_addr_is_zero(&slot->former);
 }
 
 static bool
@@ -209,7 +219,20 @@ is_as_wanted(const struct mat_slot *slot, const struct want *want)
     return (slot->sequence && slot->state == want->state
             && slot->hold == want->hold && slot->dock == want->dock
             && slot->nexthop == want->nexthop
+            && has_former(slot, want->former)
             && mat_mac_equal(&slot->mac, &slot->home->guest->mac));
+}
+
+static void
+take_slot(struct mat_agent *a, struct mat_slot *slot)
+{
+    struct mat_home *home = slot->home;
+    bool is_former = slot->is_former;
+
+    remove_slot(a, slot);
+    if (is_former) {
+        mat_home_refresh(a, home);      /* It may speak by it no more. */
+    }
 }
 
 /* The slot of 'want', taken from another home if that has no right to it. */
@@ -234,7 +257,7 @@ slot_for(struct mat_agent *a, struct mat_home *home, const struct want *want)
         if (is_live(other->state)) {
             mat_agent_count(a, MAT_AGENT_C_MOA_CLASHES);
         }
-        remove_slot(a, other);
+        take_slot(a, other);
     }
     return mat_slot_create(a, home, &want->moa);
 }
@@ -267,6 +290,7 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
     slot->seen = false;
     set_nexthop(a, slot, want->nexthop);
     mat_slot_set_dock(a, slot, want->dock);
+    mat_slot_set_former(a, slot, want->former);
     mat_slot_op(slot, MAT_OP_ENTRY_PUT, &op);
     slot->sequence = mat_agent_emit(a, &op);
     slot->sequence += !slot->sequence;  /* 0 is "never put". */

@@ -759,7 +759,7 @@ mat_stay_renumber(struct mat_agent *a, struct mat_stay *stay)
     mat_agent_count(a, MAT_AGENT_C_RENUMBERED);
     slot = mat_home_slot(stay->home, &old);
     if (slot) {
-        slot->until_us = a->now_us + a->config.quarantine_s * MAT_AGENT_S;
+        mat_slot_retire(a, slot);
     }
     mat_agent_log(a, MAT_AGENT_INFO, "%s: MoA %s -> %s, renumbered",
                   mat_home_format(stay->home, name),

@@ -175,7 +175,10 @@ item_nexthop(struct mat_agent *a, const struct mat_op *op)
         return;
     }
     mat_way_op(way, MAT_OP_NEXTHOP_PUT, &wanted);
-    way->seen = !memcmp(&wanted.nexthop, &op->nexthop, sizeof op->nexthop);
+    way->seen = (mat_mac_equal(&wanted.nexthop.src, &op->nexthop.src)
+                 && mat_mac_equal(&wanted.nexthop.dst, &op->nexthop.dst)
+                 && wanted.nexthop.mtu == op->nexthop.mtu
+                 && wanted.nexthop.is_behind == op->nexthop.is_behind);
 }
 
 static bool
@@ -293,6 +296,7 @@ is_slot_as(const struct mat_slot *slot, const struct mat_entry *e)
     return (op.entry.state == e->state && op.entry.hold == e->hold
             && (op.entry.nexthop == e->nexthop
                 || e->state != MAT_STATE_REMOTE)
+            && mat_addr_equal(&op.entry.former, &e->former)
             && mat_mac_equal(&op.entry.mac, &e->mac)
             && !strcmp(op.entry.port, e->port));
 }
@@ -338,6 +342,33 @@ adopt_slot(struct mat_agent *a, struct mat_home *home,
     return slot;
 }
 
+/* The last agent let hosts that hear of no moves go on to know the VMN by the
+ * MoA that it had before. */
+static void
+adopt_former(struct mat_agent *a, struct mat_home *home,
+             const struct mat_entry *e)
+{
+    struct mat_slot *slot = mat_home_slot(home, &e->former);
+
+    if (mat_addr_is_zero(&e->former) || mat_home_state(home) != MAT_LIFE_LIVE
+        || mat_slot_of_moa(a, &e->former) != slot) {
+        return;
+    }
+    if (!slot) {
+        slot = mat_slot_create(a, home, &e->former);
+        if (!slot) {
+            return;
+        }
+        slot->mac = e->mac;
+        slot->is_adopted = true;
+        slot->sequence = 1;
+    }
+    if (!slot->is_former) {
+        mat_slot_retire(a, slot);
+        mat_home_refresh(a, home);
+    }
+}
+
 /* Takes over an entry that nobody has asked for yet. */
 static bool
 adopt(struct mat_agent *a, const struct mat_entry *e)
@@ -353,6 +384,7 @@ adopt(struct mat_agent *a, const struct mat_entry *e)
         if (is_of_this_host(a, e)) {
             adopt_stay(a, home, e, dock);
         }
+        adopt_former(a, home, e);
         mat_home_refresh(a, home);
     }
     if (home) {
@@ -390,6 +422,9 @@ item_entry(struct mat_agent *a, const struct mat_op *op)
         && mat_addr_equal(&slot->home->key.addr, &e->hoa)) {
         confirm(a, slot->home, e);
         slot = mat_slot_of_moa(a, &e->moa);
+        if (slot && !a->is_settled) {
+            adopt_former(a, slot->home, e);
+        }
         if (slot) {
             slot->seen = is_slot_as(slot, e);
         }

@@ -74,6 +74,7 @@ get_way(struct mat_agent *a, const struct mat_addr *prefix, uint8_t plen,
     way->host = host;
     mat_index_insert(&a->ways_by_prefix, hash, way);
     mat_index_insert(&a->ways, id, way);
+    mat_way_start_lost(a, way);
     mat_agent_emit_route(a, MAT_AGENT_WANT_ROUTE, id);
     return way;
 }
@@ -87,6 +88,7 @@ mat_way_op(const struct mat_way *way, enum mat_update_op_type type,
         op->nexthop.src = way->route.src;
         op->nexthop.dst = way->route.dst;
         op->nexthop.mtu = way->route.mtu;
+        op->nexthop.is_behind = way->is_behind;
     }
 }
 
@@ -109,6 +111,7 @@ put_way(struct mat_agent *a, struct mat_way *way)
         mat_agent_emit(a, &op);
     }
     mat_index_remove(&a->ways, way->id);
+    mat_way_end_lost(a, way);
     free(way);
 }
 
@@ -120,6 +123,7 @@ mat_way_adopt(struct mat_agent *a, const struct mat_nexthop *hop)
     way->id = hop->id;
     way->is_adopted = way->is_known = way->seen = true;
     way->route = (struct mat_agent_route) { hop->src, hop->dst, hop->mtu };
+    way->is_behind = hop->is_behind;
     mat_index_insert(&a->ways, way->id, way);
 }
 

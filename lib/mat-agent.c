@@ -23,6 +23,7 @@ mat_agent_create(uint64_t seed, const struct mat_agent_config *config,
     a->settle.kind = MAT_AGENT_TIMER_SETTLE;
     a->harvest.kind = MAT_AGENT_TIMER_HARVEST;
     a->resync.kind = MAT_AGENT_TIMER_RESYNC;
+    a->lost.kind = MAT_AGENT_TIMER_LOST;
     return a;
 }
 
@@ -376,6 +377,9 @@ expire(struct mat_agent *a, struct mat_timer *timer)
         break;
     case MAT_AGENT_TIMER_RESYNC:
         mat_agent_resync(a);
+        break;
+    case MAT_AGENT_TIMER_LOST:
+        mat_agent_lost_timer(a);
         break;
     }
 }

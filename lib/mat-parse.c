@@ -174,6 +174,12 @@ parse_entry_nexthop(const char *s, struct args *a)
 }
 
 static bool
+parse_former(const char *s, struct args *a)
+{
+    return mat_addr_parse(s, &a->entry.former);
+}
+
+static bool
 parse_state(const char *s, struct args *a)
 {
     static const char *const names[] = {
@@ -280,6 +286,13 @@ parse_nexthop_mtu(const char *s, struct args *a)
 }
 
 static bool
+set_behind(const char *s, struct args *a)
+{
+    a->nexthop.is_behind = true;
+    return !*s;
+}
+
+static bool
 parse_zone_id(const char *s, struct args *a)
 {
     return parse_zone_number(s, &a->zone.zone);
@@ -351,6 +364,7 @@ static const struct key add_keys[] = {
     { "nexthop", parse_entry_nexthop, NUMBER_FORM, false, false },
     { "state", parse_state, "local, remote, prepared or departed", false,
       false },
+    { "former", parse_former, ADDR_FORM, false, false },
     { "hold", set_entry_hold, NULL, false, false },
     { 0 },
 };
@@ -384,6 +398,7 @@ static const struct key nexthop_keys[] = {
     { "src", parse_src, MAC_FORM, true, false },
     { "dst", parse_dst, MAC_FORM, true, false },
     { "mtu", parse_nexthop_mtu, NUMBER_FORM, false, false },
+    { "behind", set_behind, NULL, false, false },
     { 0 },
 };
 
@@ -462,11 +477,11 @@ finish_pool(const struct args *a, struct mat_op *op)
 }
 
 #define ADD_USAGE "[zone=N] hoa=A moa=A mac=M port=NAME|nexthop=ID " \
-    "[state=local|remote|prepared|departed] [hold]"
+    "[state=local|remote|prepared|departed] [former=A] [hold]"
 #define DEL_USAGE "[zone=N] hoa=A [moa=A]"
 #define HOLD_USAGE "[zone=N] hoa=A on|off|release|flush [moa=A]"
 #define PORTS_USAGE "add NAME role=vm|uplink [mac=M] [mtu=N] | del NAME"
-#define NEXTHOPS_USAGE "add ID src=M dst=M [mtu=N] | del ID"
+#define NEXTHOPS_USAGE "add ID src=M dst=M [mtu=N] [behind] | del ID"
 #define ZONES_USAGE \
     "add N [outside=NEXTHOP] [subnet=PREFIX[,gw=A]]... | del N"
 #define POOLS_USAGE "add PREFIX [own] | del PREFIX"

@@ -401,7 +401,8 @@ out(const struct mat_switch_call *call, const struct task *t, bool v4,
     }
     routed = !same_mac(data, dst.aux);
     hop = mat_table_hop(call->table, mat_aux_index(dst.aux));
-    if (ip[v4 ? 8 : 7] <= routed || !hop || f->size - f->l3_ofs > hop->mtu) {
+    if (ip[v4 ? 8 : 7] <= routed || !hop
+        || f->size - f->l3_ofs > hop->fast_mtu) {
         return false;
     }
     memcpy(data, hop->eth, sizeof hop->eth);

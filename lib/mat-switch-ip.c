@@ -145,6 +145,7 @@ out_local(struct mat_work *work, const struct mat_addr *dst,
  * translated: usually both ends of the packet that it complains about. */
 static void
 translate_quote_out(struct mat_work *work, const struct mat_packet *quote,
+                    const struct mat_found *sender,
                     struct mat_addr moas[static 2],
                     struct mat_rewrite *change)
 {
@@ -156,7 +157,8 @@ translate_quote_out(struct mat_work *work, const struct mat_packet *quote,
         change->quoted_src = &moas[0];
     }
     if (mat_find_hoa(work, work->zone, &dst, false, &found)) {
-        moas[1] = found.value;
+        moas[1] = (found.hit.aux == sender->hit.aux ? sender->value
+                   : found.value);
         change->quoted_dst = &moas[1];
     }
 }
@@ -171,9 +173,21 @@ translate_out(struct mat_work *work, const struct mat_found *src,
     bool quotes = mat_packet_quote(&work->packet, &quote);
 
     if (quotes) {
-        translate_quote_out(work, &quote, quoted_moas, &change);
+        translate_quote_out(work, &quote, src, quoted_moas, &change);
     }
     rewrite(work, quotes ? &quote : NULL, &change);
+}
+
+/* Whom a host that is behind takes 'src' for, a VMN of this host: its switch
+ * drops what comes from a MoA that nobody has told it of. */
+static void
+show_former(const struct mat_work *work, struct mat_found *src)
+{
+    const struct mat_vmn *vmn = mat_table_vmn(work->call->table, src->hit.aux);
+
+    if (!mat_addr_is_zero(&vmn->former)) {
+        src->value = vmn->former;
+    }
 }
 
 /* Sends the packet from 'src' on by next hop 'id'; if 'routed', as a router
@@ -184,6 +198,7 @@ out_by_hop(struct mat_work *work, enum mat_verdict verdict, unsigned int id,
            const struct mat_addr *new_dst)
 {
     const struct mat_hop *hop = mat_table_hop(work->call->table, id);
+    struct mat_found shown = *src;
 
     if (!hop) {
         mat_judge(work, MAT_V_NO_NEXTHOP);
@@ -193,7 +208,10 @@ out_by_hop(struct mat_work *work, enum mat_verdict verdict, unsigned int id,
                && !mat_rewrite_dec_ttl(&work->packet, work->frame->l3_csum)) {
         error_to_vmn(work, MAT_V_TTL, MAT_ERROR_TTL, 0);
     } else {
-        translate_out(work, src, new_dst);
+        if (hop->is_behind) {
+            show_former(work, &shown);
+        }
+        translate_out(work, &shown, new_dst);
         set_hop_macs(work, hop);
         mat_judge(work, verdict);
     }

@@ -501,6 +501,7 @@ mat_table_vmn_acquire__(struct mat_table *table, const struct mat_entry *e,
     vmn->port = port_index(table, port);
     vmn->zone = e->zone;
     vmn->hoa = e->hoa;
+    vmn->former = e->former;
     w->macs[*index] = e->mac;
     __atomic_store_n(&vmn->mtu, vmn_mtu(port), __ATOMIC_RELAXED);
     __atomic_store_n(&vmn->odp_port, port->odp_port, __ATOMIC_RELAXED);

@@ -70,6 +70,8 @@ mat_table_put_nexthop(struct mat_table *table, const struct mat_nexthop *nh)
     memcpy(&hop->eth[6], nh->src.ea, 6);
     hop->conf_mtu = nh->mtu;
     hop->mtu = hop_mtu(table, nh->mtu);
+    hop->is_behind = nh->is_behind;
+    hop->fast_mtu = nh->is_behind ? 0 : hop->mtu;
     old = table->hops[nh->id];
     __atomic_store_n(&table->hops[nh->id], hop, __ATOMIC_RELEASE);
     mat_table_retire__(table, old, sizeof *old);
@@ -106,6 +108,7 @@ mat_table_next_nexthop(const struct mat_table *table, uint64_t *cursor,
             memcpy(nh->dst.ea, &hop->eth[0], 6);
             memcpy(nh->src.ea, &hop->eth[6], 6);
             nh->mtu = hop->conf_mtu;
+            nh->is_behind = hop->is_behind;
             ++*cursor;
             return true;
         }

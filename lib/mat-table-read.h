@@ -40,20 +40,23 @@ struct mat_vmn {
     uint16_t mtu;               /* Atomic; UINT16_MAX: not known. */
     uint16_t port;              /* Writer's: which port. */
     uint32_t mask4;             /* Atomic; network order. */
-    uint32_t unused;
-    uint64_t mask6[2];          /* Atomic. */
     uint32_t zone;              /* Writer's. */
+    uint64_t mask6[2];          /* Atomic. */
     struct mat_addr hoa;        /* Writer's. */
-    uint64_t unused2;
+    struct mat_addr former;     /* MoA for hosts that are behind, or zero. */
 };
 _Static_assert(sizeof(struct mat_vmn) == 64, "one cache line");
 
 /* A next hop as the data path wants it. */
 struct mat_hop {
     uint8_t eth[12];            /* Destination and source MAC. */
+    uint16_t fast_mtu;          /* 'mtu', or 0 if all packets are for the slow
+                                 * path. */
     uint16_t mtu;               /* Of path and uplink; UINT16_MAX if it is not
                                  * limited. */
     uint16_t conf_mtu;          /* Writer's: of the path, or 0. */
+    bool is_behind;             /* VMNs that have moved are known there by
+                                 * their former MoAs. */
 };
 
 /* A HoA of a VMN on a port, for those who know only its MAC. */

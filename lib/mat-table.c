@@ -218,6 +218,7 @@ mapping_to_entry(const struct mat_table *table, const struct mat_mapping *m,
         const struct mat_vmn *vmn = mat_table_vmn(table, m->aux);
 
         memcpy(e->port, table->writer->ports[vmn->port].name, sizeof e->port);
+        e->former = vmn->former;
     } else if (has_hop(m)) {
         e->nexthop = (uint16_t) mat_aux_index(m->aux);
     }
@@ -272,6 +273,14 @@ check_where(const struct mat_table *table, const struct mat_entry *e)
     }
 }
 
+/* Does 'e' have a former MoA that cannot be? */
+static bool
+former_is_bad(const struct mat_entry *e)
+{
+    return (!mat_addr_is_zero(&e->former)
+            && (e->state != MAT_STATE_LOCAL || !mat_addr_is_host(&e->former)));
+}
+
 static bool
 mac_ok(const struct mat_mac *mac)
 {
@@ -288,9 +297,13 @@ mat_table_check(const struct mat_table *table, const struct mat_entry *e)
 
     if (e->zone > MAT_ZONE_MAX) {
         return MAT_TABLE_BAD_ZONE;
-    } else if (mat_addr_is_v4(&e->hoa) != mat_addr_is_v4(&e->moa)) {
+    } else if (mat_addr_is_v4(&e->hoa) != mat_addr_is_v4(&e->moa)
+               || (!mat_addr_is_zero(&e->former)
+                   && (mat_addr_is_v4(&e->hoa)
+                       != mat_addr_is_v4(&e->former)))) {
         return MAT_TABLE_BAD_FAMILY;
-    } else if (!mat_addr_is_host(&e->hoa) || !mat_addr_is_host(&e->moa)) {
+    } else if (!mat_addr_is_host(&e->hoa) || !mat_addr_is_host(&e->moa)
+               || former_is_bad(e)) {
         return MAT_TABLE_BAD_ADDRESS;
     } else if (e->plen != mat_addr_bits(&e->hoa)) {
         return MAT_TABLE_BAD_PREFIX;

@@ -21,6 +21,11 @@
  *   departed   no                yes               late packets to this MoA
  *                                                  go on to the live one
  *
+ * A host that hears of no moves (its agent is dead) knows a VMN that has moved
+ * by the MoA that it had before.  Its next hop is marked for that, and the
+ * local entry of such a VMN has that former MoA: packets to it have that as
+ * their source.  They take the slow path.
+ *
  * Local and remote are the "live" states, of which a HoA has at most one
  * entry.  Putting a live entry with another MoA demotes the one before in the
  * same step, local to departed and remote to prepared: a move is one write.
@@ -73,7 +78,7 @@ enum mat_state {
 enum mat_table_error {
     MAT_TABLE_OK,
     MAT_TABLE_BAD_ADDRESS,      /* HoA or MoA is not a host's address. */
-    MAT_TABLE_BAD_FAMILY,       /* HoA and MoA differ in family. */
+    MAT_TABLE_BAD_FAMILY,       /* HoA and MoAs differ in family. */
     MAT_TABLE_BAD_PREFIX,       /* Prefix length wrong or not yet possible. */
     MAT_TABLE_BAD_ZONE,         /* More than 24 bits. */
     MAT_TABLE_BAD_STATE,
@@ -101,6 +106,8 @@ struct mat_entry {
     bool accessed;              /* Out: used since the last harvest. */
     struct mat_mac mac;         /* The VMN's own. */
     uint16_t nexthop;           /* Remote: where its host is. */
+    struct mat_addr former;     /* Local: its MoA for hosts behind next hops
+                                 * that are 'behind'; zero if it has none. */
     char port[MAT_PORT_NAME_SIZE];  /* Local, or prepared here; else "". */
 };
 
@@ -125,6 +132,8 @@ struct mat_nexthop {
     struct mat_mac src;         /* The uplink's. */
     struct mat_mac dst;         /* The router's or the peer's. */
     uint16_t mtu;               /* Of the path; 0: that of the uplink. */
+    bool is_behind;             /* The host does not hear of moves: what comes
+                                 * to it has former MoAs. */
 };
 
 struct mat_subnet {

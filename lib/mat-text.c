@@ -226,6 +226,9 @@ entry_text(struct mat_text *text, const struct mat_entry *e)
     if (e->nexthop) {
         mat_text_number(text, "nexthop", e->nexthop);
     }
+    if (!mat_addr_is_zero(&e->former)) {
+        mat_text_addr(text, "former", &e->former);
+    }
     mat_text_flag(text, "hold", e->hold);
     if (text->style == MAT_TEXT_JSON) {
         mat_text_flag(text, "accessed", e->accessed);
@@ -272,6 +275,9 @@ nexthop_text(struct mat_text *text, const struct mat_nexthop *nh)
     mat_text_mac(text, "dst", &nh->dst);
     if (nh->mtu) {
         mat_text_number(text, "mtu", nh->mtu);
+    }
+    if (nh->is_behind || text->style == MAT_TEXT_JSON) {
+        mat_text_flag(text, "behind", nh->is_behind);
     }
 }
 

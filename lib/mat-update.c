@@ -209,6 +209,9 @@ encode_entry(struct out *out, const struct mat_entry *e)
     put_bytes(out, &e->mac, sizeof e->mac);
     put_number(out, e->nexthop, 2);
     put_name(out, e->port);
+    if (!mat_addr_is_zero(&e->former)) {
+        put_bytes(out, &e->former, sizeof e->former);
+    }
 }
 
 static void
@@ -229,6 +232,12 @@ decode_entry(struct in *in, struct mat_entry *e)
     get_copy(in, &e->mac, sizeof e->mac);
     e->nexthop = get_u16(in);
     get_name(in, e->port, true);
+    if (in->left) {
+        get_copy(in, &e->former, sizeof e->former);
+        if (mat_addr_is_zero(&e->former)) {
+            refuse(in, MAT_UPDATE_BAD_VALUE);
+        }
+    }
 }
 
 static void
@@ -264,6 +273,9 @@ encode_nexthop(struct out *out, const struct mat_nexthop *nh)
     put_bytes(out, &nh->src, sizeof nh->src);
     put_bytes(out, &nh->dst, sizeof nh->dst);
     put_number(out, nh->mtu, 2);
+    if (nh->is_behind) {
+        put_number(out, 1, 1);
+    }
 }
 
 static void
@@ -273,6 +285,12 @@ decode_nexthop(struct in *in, struct mat_nexthop *nh)
     get_copy(in, &nh->src, sizeof nh->src);
     get_copy(in, &nh->dst, sizeof nh->dst);
     nh->mtu = get_u16(in);
+    if (in->left) {
+        nh->is_behind = get_bool(in);
+        if (!nh->is_behind) {
+            refuse(in, MAT_UPDATE_BAD_VALUE);
+        }
+    }
 }
 
 static void

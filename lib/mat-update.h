@@ -52,14 +52,16 @@
  * Operations (the text after each is its content, in bytes):
  *
  *   entry-put       zone 4, hoa 16, moa 16, plen 1, state 1, hold 1,
- *                   accessed 1, mac 6, nexthop 2, port name
+ *                   accessed 1, mac 6, nexthop 2, port name, and if it is
+ *                   not zero: former moa 16
  *   entry-remove    zone 4, hoa 16, moa 16, plen 1    moa zero: the live one
  *   hold            zone 4, hoa 16, moa 16, hold 1    moa zero: the live one
  *   release         zone 4, addr 16                   what waits goes on
  *   discard         zone 4, addr 16                   what waits is dropped
  *   port-put        role 1, mac 6, mtu 2, odp port 4, name
  *   port-remove     name
- *   nexthop-put     id 2, src mac 6, dst mac 6, mtu 2
+ *   nexthop-put     id 2, src mac 6, dst mac 6, mtu 2, and if it is behind:
+ *                   behind 1
  *   nexthop-remove  id 2
  *   zone-put        zone 4, outside 1, nexthop 2, n 1, then n times
  *                   prefix 16, plen 1, gateway 16

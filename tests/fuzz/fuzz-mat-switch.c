@@ -102,7 +102,7 @@ static void
 make_world(void)
 {
     const struct mat_mac mac = { { 0x02, 0xee, 0, 0, 0, 1 } };
-    const struct mat_nexthop hop = { 1, mac, mac, 1500 };
+    const struct mat_nexthop hop = { 1, mac, mac, 1500, false };
     const struct mat_port uplink = { .name = "up", .role = MAT_PORT_UPLINK };
     const struct mat_zone zone = {
         .zone = ZONE,

@@ -65,8 +65,9 @@ def links_of(namespace):
 
 def outlive_the_agent(rig, seconds, pps):
     """While the agent of a is dead, m moves from b to c.  VMs that stay lose
-    nothing, and what a goes on to send to the old place comes to the new one.
-    (What m itself says is not understood at a until somebody tells.)"""
+    nothing, what a goes on to send to the old place comes to the new one, and
+    what m says there is understood at a: it comes from the MoA that a knows.
+    When the agent is back, a learns the new one, and nothing is lost by it."""
     forget_fast(rig)
     rig.m.move(rig.b)
     rig.wait_seen(rig.m)
@@ -76,12 +77,24 @@ def outlive_the_agent(rig, seconds, pps):
         dead = time.monotonic()
         rig.m.move(rig.c)
         rig.wait_seen(rig.m, by=[rig.b, rig.c])
-        with streams(100, (rig.a1, rig.m), ways=1) as late:
+        wait_until(lambda: is_behind(rig.c, rig.a1), "a suspicion",
+                   PATIENCE_S)
+        with streams(pps, (rig.a1, rig.m)) as moved:
             wait_until(lambda: time.monotonic() > dead + seconds,
                        f"{seconds} s without an agent", seconds + 5)
-        rig.a.start_agent()
-        rig.wait_seen(rig.m)
-    assert_none_lost(steady + more + late)
+            rig.a.start_agent()
+            rig.wait_seen(rig.m)
+            wait_until(lambda: not is_behind(rig.c, rig.a1), "trust",
+                       PATIENCE_S)
+    assert_none_lost(steady + more + moved)
+
+
+def is_behind(site, vm):
+    """Does 'site' send to the host of 'vm' as to one that hears of no moves?
+    """
+    hops = [hop for hop in site.table()["nexthops"] if hop["behind"]]
+    used = {int(site.mapping(vm.zone, hoa)["nexthop"]) for hoa in vm.hoas()}
+    return used <= {hop["id"] for hop in hops}
 
 
 @test

@@ -4,6 +4,7 @@
 
 unit_tests += \
 	tests/unit/test-mat-agent \
+	tests/unit/test-mat-agent-behind \
 	tests/unit/test-mat-agent-pools \
 	tests/unit/test-mat-agent-random \
 	tests/unit/test-mat-agent-trouble \
@@ -21,6 +22,8 @@ FLEET_LIBS = tests/unit/libfleet.a tests/sim/libsim.a ctl/libmatcrypto.a \
 	$(LDADD) $(SODIUM_LIBS)
 tests_unit_test_mat_agent_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_LDADD = $(FLEET_LIBS)
+tests_unit_test_mat_agent_behind_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
+tests_unit_test_mat_agent_behind_LDADD = $(FLEET_LIBS)
 tests_unit_test_mat_agent_pools_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)
 tests_unit_test_mat_agent_pools_LDADD = $(FLEET_LIBS)
 tests_unit_test_mat_agent_trouble_CPPFLAGS = $(tests_unit_libfleet_a_CPPFLAGS)

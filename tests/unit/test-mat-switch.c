@@ -341,6 +341,51 @@ late_packets_go_on(void **state)
     assert_frame(&f, &want, world_mac(7, 5), world_mac(7, 8));
 }
 
+/* Hosts that hear of no moves get packets from the MoA before, others do
+ * not. */
+static void
+hosts_behind_see_former_moas(void **state)
+{
+    struct world *w = *state;
+    struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1500, true };
+    struct frame_spec spec = udp("10.0.0.1", "10.0.0.5"), want;
+    struct mat_addr hoa = test_addr("10.0.0.1");
+    struct mat_entry e;
+    struct mat_frame f;
+
+    assert_int_equal(mat_table_put_nexthop(w->table, &hop), MAT_TABLE_OK);
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                    MAT_V_TRANSLATED);
+    want = udp("172.16.1.1", "172.16.2.5");
+    assert_frame(&f, &want, uplink_mac, router_mac);
+
+    assert_true(mat_table_get_live(w->table, 7, &hoa, &e));
+    e.former = test_addr("172.16.9.1");
+    assert_int_equal(mat_table_put(w->table, &e), MAT_TABLE_OK);
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                    MAT_V_TRANSLATED);
+    want = udp("172.16.9.1", "172.16.2.5");
+    assert_frame(&f, &want, uplink_mac, router_mac);
+    spec = udp("10.0.0.2", "10.0.0.5");         /* Has always been here. */
+    f = world_check(w, &spec, world_mac(7, 2), world_mac(7, 5), OUT7, VM2,
+                    MAT_V_TRANSLATED);
+    want = udp("172.16.1.2", "172.16.2.5");
+    assert_frame(&f, &want, uplink_mac, router_mac);
+
+    hop.is_behind = false;
+    assert_int_equal(mat_table_put_nexthop(w->table, &hop), MAT_TABLE_OK);
+    spec = udp("10.0.0.1", "10.0.0.5");
+    f = world_check(w, &spec, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                    MAT_V_TRANSLATED);
+    want = udp("172.16.1.1", "172.16.2.5");
+    assert_frame(&f, &want, uplink_mac, router_mac);
+
+    e.former = test_addr("2001:db8::9");
+    assert_int_equal(mat_table_put(w->table, &e), MAT_TABLE_BAD_FAMILY);
+    e.former = test_addr("224.0.0.1");
+    assert_int_equal(mat_table_put(w->table, &e), MAT_TABLE_BAD_ADDRESS);
+}
+
 static void
 waits_for_a_vmn_that_is_not_ready(void **state)
 {
@@ -372,7 +417,7 @@ too_big_is_said(void **state)
 {
     struct world *w = *state;
     struct frame_spec spec = udp("10.0.0.1", "10.0.0.5");
-    const struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1000 };
+    const struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1000, false };
     struct mat_packet p;
     struct mat_addr src;
 
@@ -728,6 +773,7 @@ main(void)
         TEST(the_underlay_is_not_trusted),
         TEST(outside_is_by_zone),
         TEST(late_packets_go_on),
+        TEST(hosts_behind_see_former_moas),
         TEST(waits_for_a_vmn_that_is_not_ready),
         TEST(too_big_is_said),
         TEST(errors_of_routers_are_understood),

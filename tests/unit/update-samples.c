@@ -149,6 +149,14 @@ sample_rest(unsigned int i, struct mat_op *op)
         op->inject.frame = frame;
         op->inject.size = sizeof frame;
         return true;
+    case 9:
+        sample_entry(op, MAT_STATE_LOCAL, true);
+        op->entry.former = sample_addr("2001:db8:2::10");
+        return true;
+    case 10:
+        sample_nexthop(op);
+        op->nexthop.is_behind = true;
+        return true;
     default:
         return false;
     }

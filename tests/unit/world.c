@@ -111,7 +111,7 @@ world_attach(struct world *w, const char *name, uint32_t odp_port,
 int
 world_setup(void **state)
 {
-    const struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1500 };
+    const struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1500, false };
     const struct mat_port uplink = {
         .name = "eth0", .role = MAT_PORT_UPLINK
     };
