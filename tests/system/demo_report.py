@@ -12,6 +12,7 @@ import time
 import demo_picture
 import demo_result
 import harness
+from frames import UDP
 from guest import QEMU
 from netns import CommandError, run
 
@@ -25,6 +26,7 @@ class Result:
     traffic: object
     n_frames: int                       # Seen on the underlay.
     faults: list                        # ... what is wrong with them.
+    added: str                          # Bytes, to those of the VMs.
 
 
 def hypervisor(image):
@@ -62,19 +64,28 @@ def move_text(traffic, move):
         f"{measured.lost_pings(move)} pings")
 
 
-def look_at_underlay(story, rig, guest, underlay):
-    """(number of frames, faults): no cable between the sites may show a home
-    address, the MAC of a VM or a wrong checksum."""
+def look_at_underlay(story, rig, guest, traffic, underlay):
+    """(number of frames, faults, bytes added to a packet): no cable between
+    the sites may show a home address, the MAC of a VM or a wrong checksum."""
     n = len(underlay.read())
     if not n:
-        return 0, []
+        return 0, [], ""
     story.live(lambda: f"looking at {n} frames of the router's cables")
     faults = harness.underlay_faults(rig, underlay)
     mac = guest.cards[0].mac
     faults += [f"shows the MAC of the guest: {frame.where}: {frame}"
                for frame in underlay.frames
                if mac in (frame.eth_src, frame.eth_dst)]
-    return n, faults
+    return n, faults, added_bytes(traffic.udp_sizes(), underlay.frames)
+
+
+def added_bytes(sizes, frames):
+    """Of datagrams on the underlay, compared with those at c1's card with the
+    same payload, which has a number; in words."""
+    added = sorted({len(frame.data) - sizes[frame.payload()]
+                    for frame in frames if frame.protocol == UDP
+                    and frame.ports() and frame.payload() in sizes})
+    return " to ".join(str(n) for n in {*added[:1], *added[-1:]})
 
 
 def tell(story, rig, result, options):
@@ -115,7 +126,7 @@ def verdicts(rig, result, options):
         ("  with home addresses or MACs", shown),
         ("  with wrong checksums", sum("checksum" in fault
                                        for fault in result.faults)),
-        ("bytes added to a packet", 0)]
+        ("bytes added to a packet", result.added)]
 
 
 # Files.
@@ -204,8 +215,8 @@ def look_at_agents(rig, guest):
     print(f"""\
 The agent of site {site.name} (-t names its socket; the others' are beside it):
   m="{inside} {rig.programs.matctl} -t {site.dir}/matd.ctl"
-  $m vms; $m peers; $m migrations; $m pools; $m check
-  $m trace {card.v4} {rig.c1.v4}
+  $m vms; $m peers; $m migrations; $m pools
+  $m trace {card.v4} {rig.c1.v4} --zone=7
 Its switch:
   s="{site.switch.build.appctl} -t {site.dir}/ovs-vswitchd.ctl"
   $s mat/show; $s mat/stats; $s dpctl/dump-flows""")

@@ -136,8 +136,8 @@ class MatSites(Agents):
 
     def lost_by_lines(self):
         """Frames that the wide-area lines have lost, as they were told to."""
-        stats = [way for site in self.sites if site.line
-                 for way in site.line.stats().values()]
+        stats = [stats[way] for site in self.sites if site.line
+                 for stats in [site.line.stats()] for way in ("there", "back")]
         return sum(way["lost"] for way in stats), sum(
             way["taken"] for way in stats)
 

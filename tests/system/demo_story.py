@@ -28,8 +28,8 @@ class Story:
 
     def say(self, text):
         self._wipe()
-        for line in text.splitlines():
-            print("      " + line, flush=True)
+        for line in text.split("\n"):
+            print(("      " + line).rstrip(), flush=True)
 
     def took(self, text):
         self.say(f"{text}  ({time.monotonic() - self.start:.1f} s)")
@@ -45,7 +45,7 @@ class Story:
             print("\r" + text.ljust(WIDTH), end="", flush=True)
             self.has_line = True
         else:
-            print(text, flush=True)
+            print(text.rstrip(), flush=True)
 
     def end(self):
         self._wipe()

@@ -180,6 +180,21 @@ class Traffic:
             times = self.asked if frame.dst == self.address else self.answered
             times.setdefault(number, frame.time)
 
+    def udp_sizes(self):
+        """{payload: size of the frame} at c1, both ways."""
+        return {frame.payload(): len(frame.data)
+                for capture, _, take in self.watches
+                if take == self._take_udp for frame in capture.frames
+                if frame.protocol == frames.UDP and frame.ports()}
+
+    def flows(self, seconds=0.5):
+        """All three do, at about the rate that they should have."""
+        since = time.time() - seconds
+        n = len(last(self.udp, since))
+        return (last(self.tcp, since) and n > 0.8 * seconds * UDP_PPS
+                and self.answered
+                and next(reversed(self.answered.values())) > since)
+
     def now(self, seconds=0.5):
         """What came in the last moments, in words."""
         since = time.time() - seconds
