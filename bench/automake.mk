@@ -69,3 +69,4 @@ bench-event: all bench/bench-event-client
 
 include bench/agent.mk
 include bench/converge.mk
+include bench/move.mk
