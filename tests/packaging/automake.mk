@@ -3,11 +3,17 @@
 # The Debian packages: built (with Open vSwitch, the first time), looked at by
 # lintian, installed and purged in a copy of this machine's root.
 
-.PHONY: check-packaging
+# check-boot: then installed on a machine that is booted with systemd.
+
+.PHONY: check-packaging check-boot
 check-packaging:
 	@$(top_srcdir)/tests/packaging/run packaging
+check-boot:
+	@ls packaging/ovs-matd_*.deb > /dev/null 2>&1 || \
+		$(top_srcdir)/tests/packaging/run packaging
+	@$(top_srcdir)/tests/packaging/boot packaging
 
-EXTRA_DIST += tests/packaging/run \
+EXTRA_DIST += tests/packaging/boot tests/packaging/run \
 	debian/changelog \
 	debian/control \
 	debian/copyright \
