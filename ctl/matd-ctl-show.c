@@ -200,6 +200,7 @@ migration_to_json(const struct mat_agent_migration *m)
     matd_json_host(json, "from", m->from);
     matd_json_host(json, "to", m->to);
     matd_json_wall(json, "seen_at", m->at_us[MAT_MIGRATION_SEEN]);
+    matd_json_int(json, "seen_monotonic_us", m->at_us[MAT_MIGRATION_SEEN]);
     json_object_put(json, "phases_us", phases_to_json(m));
     matd_json_int(json, "reached", m->n_reached);
     matd_json_int(json, "failed", m->n_failed);
