@@ -34,6 +34,8 @@ ZONES = {7: "subnet=172.16.7.0/24,gateway=172.16.7.1 "
             "subnet=fd16:7::/64,gateway=fd16:7::1",
          9: "subnet=172.16.7.0/24,gateway=172.16.7.1 "
             "subnet=fd16:7::/64,gateway=fd16:7::1"}
+# What the address sanitizer is to tell, if they are built with it: also leaks.
+SANITIZE = ("env", "ASAN_OPTIONS=detect_leaks=1:verify_asan_link_order=0")
 LIMITS = (("hoas", "172.16.0.0/12,fd16::/16"),
           ("pools", "10.0.0.0/8,fd77::/16"))
 
@@ -96,7 +98,7 @@ class Site(plain.Site):
 
     def start_agent(self, *options, preload=()):
         self.switch.launch(
-            "matd", *preload, self.rig.programs.matd,
+            "matd", *SANITIZE, *preload, self.rig.programs.matd,
             f"unix:{self.dir}/db.sock", f"--keys={self.keys}",
             f"--state={self.state}",
             f"--switch={self.switch.update_socket()}", *options)
@@ -148,7 +150,7 @@ class Site(plain.Site):
 
     def matctl(self, *argv, check=True):
         return self.switch.exec(
-            self.rig.programs.matctl,
+            *SANITIZE, self.rig.programs.matctl,
             "-t", f"{self.dir}/matd.ctl", *argv, check=check)
 
     # The switch's table.

@@ -37,7 +37,9 @@ EXTRA_DIST += \
 	tests/system/test_agent_safety.py \
 	tests/system/test_agent_soak.py \
 	tests/system/test_agent_uplinks.py \
+	tests/system/test_guest_migrate.py \
 	tests/system/test_guests.py \
+	tests/system/test_guests_full.py \
 	tests/system/test_icmp.py \
 	tests/system/test_moves.py \
 	tests/system/test_ports.py \
@@ -58,7 +60,8 @@ SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 SOAK_SECONDS = 600
 AGENT_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run-agent
 
-.PHONY: check-system check-system-asan check-agent check-agent-full soak demo
+.PHONY: check-system check-system-asan check-agent check-agent-full \
+	check-agent-asan check-agent-tsan soak demo
 check-system: all
 	$(SYSTEM_RUN) --ovs-build=ovs $(WORDS)
 check-system-asan: ovs-asan
@@ -67,6 +70,17 @@ check-agent: all tests/relay/relay tests/vm/vmload
 	$(AGENT_RUN) $(WORDS)
 check-agent-full: all tests/relay/relay tests/vm/vmload
 	$(AGENT_RUN) --full $(WORDS)
+
+# Agents that are built with sanitizers in folders of their own.
+# They take the library of ovs-asan or, as it has no thread sanitizer, of ovs.
+AGENT_GOALS = ctl/matd ctl/matctl
+check-agent-asan: ovs-asan tests/relay/relay tests/vm/vmload
+	+@OVS_OBJECTS=ovs-asan $(CHECK_LIB) '$(AGENT_GOALS)' \
+		--enable-sanitizers=address,undefined
+	$(AGENT_RUN) --ovs-build=ovs-asan --ctl-build=$@.d/ctl $(WORDS)
+check-agent-tsan: ovs tests/relay/relay tests/vm/vmload
+	+@$(CHECK_LIB) '$(AGENT_GOALS)' --enable-sanitizers=thread
+	$(AGENT_RUN) --ctl-build=$@.d/ctl $(WORDS)
 soak: all tests/relay/relay
 	$(PYTHON3) -B $(srcdir)/tests/system/soak --seconds=$(SOAK_SECONDS) \
 		--seed=$(SEED)
