@@ -23,6 +23,7 @@ lib_libmat_a_SOURCES = \
 	lib/mat-hold.c \
 	lib/mat-hold.h \
 	lib/mat-nd.c \
+	lib/mat-learn-ask.c \
 	lib/mat-learn-impl.h \
 	lib/mat-learn-said.c \
 	lib/mat-learn-store.c \

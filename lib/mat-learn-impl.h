@@ -31,6 +31,7 @@ struct mat_learn_bind {
     struct mat_mac mac;
     struct mat_addr hoa;
     bool configured;
+    uint8_t n_asked;            /* Since it was used. */
     int64_t bound_us, used_us;
     struct mat_learn_bind *hash_next;
 };
@@ -55,6 +56,7 @@ struct mat_learn {
     int64_t age_us;
     int64_t next_scan_us;
     size_t scan;                /* The place to look at next. */
+    bool is_asking;             /* Some guest, in this round. */
     struct mat_learn_place **places;
     size_t n_places, allocated;
     struct mat_index by_name, by_mac, by_hoa;
@@ -100,6 +102,7 @@ struct mat_learn_bind *mat_learn_bind_add(struct mat_learn *,
                                           const struct mat_mac *,
                                           const struct mat_addr *hoa,
                                           bool configured, int64_t now_us);
+void mat_learn_bind_use(struct mat_learn_bind *, int64_t now_us);
 void mat_learn_bind_free(struct mat_learn *, struct mat_learn_bind *,
                          enum mat_learn_why, const char *other);
 
@@ -108,6 +111,12 @@ struct mat_learn_change *mat_learn_change_add(struct mat_learn *);
 
 const struct mat_zone *mat_learn_zone_find(const struct mat_learn *,
                                            uint32_t zone);
+
+/* Questions to the guest of a port, not too many: "where is 'hoa'?" */
+bool mat_learn_may_ask(const struct mat_learn_place *, int64_t now_us);
+void mat_learn_ask(struct mat_learn *, struct mat_learn_place *,
+                   const struct mat_mac *, const struct mat_addr *hoa,
+                   int64_t now_us);
 
 /* Whether a learned HoA is not used any more while another one is. */
 bool mat_learn_is_old(const struct mat_learn *, const struct mat_learn_bind *,

@@ -7,10 +7,7 @@ enum {
     S = 1000000,
     TELL_US = 60 * S,           /* Between reports of one violation. */
     FLIP_US = S,                /* A HoA may change its MAC that often. */
-    IDLE_US = 60 * S,           /* A MAC without HoAs makes room then. */
-    ASK_US = S / 4,             /* Between questions to a port. */
-    SCAN_PLACES = 64,           /* Looked at in one tick. */
-    SCAN_PAUSE_US = 10000       /* Until the next of them. */
+    IDLE_US = 60 * S            /* A MAC without HoAs makes room then. */
 };
 
 static const char *const verdict_names[] = {
@@ -357,53 +354,20 @@ judge(struct hearing *h)
     return verdict;
 }
 
-/* A gateway of the zone for the family of 'hoa', zero if there is none. */
-static struct mat_addr
-gateway_for(const struct hearing *h)
-{
-    const struct mat_zone *zone = mat_learn_zone_find(h->l,
-                                                      h->place->port.zone);
-    static const uint8_t zeros[4];
-    bool v4 = mat_addr_is_v4(&h->said->hoa);
-
-    for (size_t i = 0; v4 && zone && i < zone->n_subnets; i++) {
-        const struct mat_subnet *s = &zone->subnets[i];
-
-        if (mat_addr_is_v4(&s->gateway)
-            && mat_addr_in_prefix(&h->said->hoa, &s->prefix, s->plen)) {
-            return s->gateway;
-        }
-    }
-    return v4 ? mat_addr_from_v4(zeros) : mat_link_local(&gateway_mac);
-}
-
 /* The source of a packet is new here: let its guest say that it is its
  * own. */
 static void
 consider_asking(struct hearing *h)
 {
     struct mat_learn_place *p = h->place;
-    struct mat_learn_change *change;
-    struct mat_addr src;
 
     if (mat_addr_is_zero(&h->said->hoa)
         || judge_address(h) != MAT_LEARN_KNOWN
         || mat_learn_bind_find(h->l, p->port.zone, &h->said->hoa)
-        || (p->has_asked && h->now_us - p->asked_us < ASK_US)) {
+        || !mat_learn_may_ask(p, h->now_us)) {
         return;
     }
-    p->has_asked = true;
-    p->asked_us = h->now_us;
-    src = gateway_for(h);
-    change = mat_learn_change_add(h->l);
-    change->kind = MAT_LEARN_CHANGE_ASK;
-    memcpy(change->binding.port, p->port.name, sizeof change->binding.port);
-    change->binding.zone = p->port.zone;
-    change->binding.mac = h->said->mac;
-    change->binding.hoa = h->said->hoa;
-    change->frame_size = mat_neighbor_question(&gateway_mac, &src,
-                                               &h->said->hoa, &h->said->mac,
-                                               change->frame);
+    mat_learn_ask(h->l, p, &h->said->mac, &h->said->hoa, h->now_us);
 }
 
 static enum mat_learn_verdict
@@ -591,7 +555,7 @@ static enum mat_learn_verdict
 judge_bound(struct hearing *h, struct mat_learn_bind *b)
 {
     if (b->place == h->place && mat_mac_equal(&b->mac, &h->said->mac)) {
-        b->used_us = h->now_us;
+        mat_learn_bind_use(b, h->now_us);
         return MAT_LEARN_KNOWN;
     } else if (b->place == h->place) {
         if (h->now_us - b->bound_us < FLIP_US) {
@@ -672,7 +636,7 @@ mat_learn_used(struct mat_learn *l, int64_t now_us, uint32_t zone,
     struct mat_learn_bind *b = mat_learn_bind_find(l, zone, hoa);
 
     if (b) {
-        b->used_us = now_us;
+        mat_learn_bind_use(b, now_us);
     }
 }
 
@@ -701,39 +665,4 @@ mat_learn_forget(struct mat_learn *l, int64_t now_us, uint32_t zone,
     }
     mat_learn_bind_free(l, b, MAT_LEARN_WHY_FORGET, NULL);
     return true;
-}
-
-/* Age. */
-
-static void
-age_place(struct mat_learn *l, struct mat_learn_place *p, int64_t now_us)
-{
-    for (size_t i = p->n_binds; i-- > 0; ) {
-        if (p->port.live && mat_learn_is_old(l, p->binds[i], now_us)) {
-            mat_learn_bind_free(l, p->binds[i], MAT_LEARN_WHY_AGE, NULL);
-        }
-    }
-}
-
-void
-mat_learn_tick(struct mat_learn *l, int64_t now_us)
-{
-    if (!l->age_us || now_us < l->next_scan_us) {
-        return;
-    }
-    for (size_t i = 0; i < SCAN_PLACES && l->scan < l->n_places; i++) {
-        age_place(l, l->places[l->scan++], now_us);
-    }
-    if (l->scan < l->n_places) {
-        l->next_scan_us = now_us + SCAN_PAUSE_US;
-    } else {
-        l->scan = 0;
-        l->next_scan_us = now_us + l->age_us / 4 + S;
-    }
-}
-
-int64_t
-mat_learn_deadline_us(const struct mat_learn *l)
-{
-    return l->age_us && l->n_places ? l->next_scan_us : INT64_MAX;
 }

@@ -25,11 +25,11 @@
  * What breaks these rules is a violation: counted by port and reason, and
  * reported, but not more often than once a minute each.
  *
- * Age: with 'age_us' above 0, a learned HoA goes if nobody used it for that
- * long while the same MAC used another of the same family: the guest has
- * changed its address.  A guest that is silent altogether keeps everything, as
- * long as its port is there.  Use is what mat_learn_hear() and
- * mat_learn_used() tell.
+ * Age: with 'age_us' above 0, a learned HoA that nobody used for that long
+ * while the same MAC used another of the same family is asked for, and goes if
+ * there is no answer three times: the guest has changed its address.  A guest
+ * that is silent altogether keeps everything, as long as its port is there.
+ * Use is what mat_learn_hear() and mat_learn_used() tell.
  *
  * Bindings of a dead port (link down, guest stopped) stay until the port is
  * removed or somebody else takes them.

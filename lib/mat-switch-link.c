@@ -148,7 +148,10 @@ out_arp(struct mat_work *work)
     } else if (mat_arp_is_gratuitous(&arp)) {
         announced(work, MAT_EVENT_GARP, &arp.spa);
     } else {
-        if (judge_claim(work, &arp.spa, &arp.sha) != CLAIM_OWN) {
+        /* Who is asked here was asked by the agent: the rest is answered by
+         * the switch. */
+        if (judge_claim(work, &arp.spa, &arp.sha) != CLAIM_OWN
+            || arp.op == MAT_ARP_REPLY) {
             mat_tell(work, MAT_EVENT_ARP, work->zone, &arp.spa);
         }
         if (arp.op == MAT_ARP_REQUEST) {

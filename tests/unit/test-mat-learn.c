@@ -482,13 +482,31 @@ test_age(void **state)
     CHANGES("");
     HEAR("vm1", 1, "10.0.0.8", "bound");
     mat_learn_used(learn, now_us, 0, &used);
+    CHANGES("+vm1 1 10.0.0.8\n");
+    for (int i = 0; i < 3; i++) {
+        now_us += 30 * S;
+        mat_learn_tick(learn, now_us);
+        CHANGES("?vm1 1 10.0.0.5\n?vm2 2 10.0.0.6\n");
+    }
     now_us += 30 * S;
     mat_learn_tick(learn, now_us);
-    CHANGES("+vm1 1 10.0.0.8\n-vm1 1 10.0.0.5: not used any more\n"
+    CHANGES("-vm1 1 10.0.0.5: not used any more\n"
             "-vm2 2 10.0.0.6: not used any more\n");
 
-    /* Not of a dead port. */
+    /* An answer keeps it. */
     HEAR("vm1", 1, "10.0.0.9", "bound");
+    now_us += 100 * S;
+    HEAR("vm1", 1, "10.0.0.9", "known");
+    mat_learn_tick(learn, now_us);
+    CHANGES("+vm1 1 10.0.0.9\n?vm1 1 10.0.0.8\n");
+    HEAR("vm1", 1, "10.0.0.8", "known");
+    for (int i = 0; i < 9; i++) {
+        now_us += 30 * S;
+        mat_learn_tick(learn, now_us);
+    }
+    CHANGES("");
+
+    /* Not of a dead port. */
     changes();
     mat_learn_set_live(learn, now_us, "vm1", false);
     now_us += 150 * S;

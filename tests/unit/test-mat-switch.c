@@ -625,7 +625,7 @@ claims_to_our_pool_are_told(void **state)
 }
 
 static void
-rarp_is_told(void **state)
+rarp_and_answers_are_told(void **state)
 {
     struct world *w = *state;
     uint8_t *p = guarded(60);
@@ -638,6 +638,13 @@ rarp_is_told(void **state)
     assert_memory_equal(w->event.mac.ea, world_mac(7, 8).ea, 6);
     assert_int_equal(w->event.zone, 7);
     assert_int_equal(w->event.odp_port, VM2);
+
+    /* So is the answer to a question, of the agent as nobody else asks. */
+    make_arp(p, 2, world_mac(7, 2), "10.0.0.2", "10.0.0.254", false);
+    f = world_run(w, p, 60, 14, OUT7, VM2, true);
+    assert_int_equal(f.verdict, MAT_V_ARP_IGNORED);
+    assert_int_equal(w->n_events, 1);
+    assert_int_equal(w->event.type, MAT_EVENT_ARP);
 }
 
 /* Events of one port are limited, of others not by it. */
@@ -779,7 +786,7 @@ main(void)
         TEST(errors_of_routers_are_understood),
         TEST(arp_is_answered_from_the_table),
         TEST(claims_to_our_pool_are_told),
-        TEST(rarp_is_told),
+        TEST(rarp_and_answers_are_told),
         TEST(a_flood_of_events_is_cut),
         TEST(the_rest_is_kept_off_the_underlay),
         TEST(cut_frames_are_harmless),
