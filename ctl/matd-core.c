@@ -419,6 +419,7 @@ handle_qmp(void *core_, const char *port, enum matd_qmp_hint said)
         [MATD_QMP_INCOMING] = MAT_HINT_PREPARE,
         [MATD_QMP_RUNNING] = MAT_HINT_STARTED,
         [MATD_QMP_PAUSED] = -1,
+        [MATD_QMP_STOPPING] = MAT_HINT_HOLD,
         [MATD_QMP_STOPPED] = MAT_HINT_STOPPED,
         [MATD_QMP_MOVED] = MAT_HINT_DONE,
         [MATD_QMP_FAILED] = MAT_HINT_FAILED,

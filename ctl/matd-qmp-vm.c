@@ -244,6 +244,8 @@ take_stop(struct matd_qmp_vm *vm)
     set_runstate(vm, "stopped");        /* Which one is asked for. */
     if (vm->migration == MATD_QMP_MIG_SWITCHING && !vm->is_incoming) {
         give_hint(vm, MATD_QMP_STOPPED);
+    } else if (vm->migration == MATD_QMP_MIG_ACTIVE && !vm->is_incoming) {
+        give_hint(vm, MATD_QMP_STOPPING);
     }
     ask(vm);
 }

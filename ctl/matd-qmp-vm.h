@@ -13,6 +13,7 @@
  *     any stop, and MIGRATION says device,
  *       pre-switchover, postcopy-active               moving: STOPPED
  *     paused, save-vm, io-error, ...                  not moving: PAUSED
+ *     not yet known, but a migration has begun        perhaps: STOPPING
  *     MIGRATION completed on a VM that was stopped    it is elsewhere: MOVED
  *     MIGRATION failed or cancelled                   it stays here: FAILED
  *     inmigrate                                       it comes: INCOMING
@@ -46,6 +47,7 @@ struct json_parser;
     MATD_QMP_HINT(INCOMING, "incoming") /* A migration to here began. */    \
     MATD_QMP_HINT(RUNNING, "running")   /* Runs here. */                    \
     MATD_QMP_HINT(PAUSED, "paused")     /* Stopped, but it stays. */        \
+    MATD_QMP_HINT(STOPPING, "stopping") /* Stopped, perhaps to go. */       \
     MATD_QMP_HINT(STOPPED, "stopped")   /* Stopped to go elsewhere. */      \
     MATD_QMP_HINT(MOVED, "moved")       /* Has gone. */                     \
     MATD_QMP_HINT(FAILED, "failed")     /* Did not go after all. */         \

@@ -73,7 +73,7 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       MIGRATION("setup") MIGRATION("active") EVENT("STOP")
       MIGRATION("device") MIGRATE("device") STATUS("finish-migrate")
       MIGRATION("completed") STATUS("postmigrate"),
-      "running stopped moved" },
+      "running stopping stopped moved" },
     { "migration that libvirt holds before the switch-over",
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") MIGRATION("pre-switchover") EVENT("STOP")
@@ -92,7 +92,7 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") EVENT("STOP") MIGRATION("postcopy-active")
       MIGRATE("postcopy-active") STATUS("finish-migrate")
-      MIGRATION("completed"), "running stopped moved" },
+      MIGRATION("completed"), "running stopping stopped moved" },
     { "plain pause",
       GREETING NO_MIGRATE STATUS("running")
       EVENT("STOP") NO_MIGRATE STATUS("paused") EVENT("RESUME"),
@@ -108,11 +108,11 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") EVENT("STOP") MIGRATE("active")
       STATUS("paused") MIGRATION("device") MIGRATION("completed"),
-      "running paused stopped moved" },
+      "running stopping paused stopped moved" },
     { "pause while it migrates, and on",
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") EVENT("STOP") MIGRATE("active")
-      STATUS("paused") EVENT("RESUME"), "running paused running" },
+      STATUS("paused") EVENT("RESUME"), "running stopping paused running" },
     { "saved to a file",
       GREETING NO_MIGRATE STATUS("running")
       EVENT("STOP") NO_MIGRATE STATUS("paused") MIGRATION("setup")
@@ -127,12 +127,12 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       MIGRATION("active") EVENT("STOP") MIGRATION("device")
       MIGRATE("device") STATUS("finish-migrate") EVENT("RESUME")
       MIGRATION("failed") MIGRATE("failed") STATUS("running"),
-      "running stopped running failed running" },
+      "running stopping stopped running failed running" },
     { "migration that fails, and stays stopped",
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") EVENT("STOP") MIGRATE("active")
       STATUS("finish-migrate") MIGRATION("failed") MIGRATE("failed")
-      STATUS("paused"), "running stopped failed paused" },
+      STATUS("paused"), "running stopping stopped failed paused" },
     { "migration that is cancelled early",
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") MIGRATION("cancelling")
@@ -158,11 +158,12 @@ static const struct { const char *name, *script, *hints; } stories[] = {
       GREETING NO_MIGRATE STATUS("inmigrate") MIGRATION("active")
       EVENT("RESUME") MIGRATION("completed") MIGRATION("setup")
       MIGRATION("active") EVENT("STOP") MIGRATION("device")
-      MIGRATION("completed"), "incoming running stopped moved" },
+      MIGRATION("completed"), "incoming running stopping stopped moved" },
     { "QEMU ends after a migration",
       GREETING NO_MIGRATE STATUS("running")
       MIGRATION("active") EVENT("STOP") MIGRATION("device")
-      MIGRATION("completed") EVENT("SHUTDOWN"), "running stopped moved" },
+      MIGRATION("completed") EVENT("SHUTDOWN"),
+      "running stopping stopped moved" },
     { "QEMU ends after a migration without events",
       GREETING NO_MIGRATE STATUS("running") EVENT("STOP")
       MIGRATE("active") STATUS("finish-migrate") EVENT("SHUTDOWN"),
