@@ -5,8 +5,9 @@
 # boot.sh check     from a bare Debian 12, as root: installs what is missing,
 #                   builds everything in _build/ and runs the quick tests.
 # boot.sh check-full  the same with the long tests too.
-# boot.sh demo      the same build, then the demonstration; with --keep it is
-#                   left up, and --end takes that down.
+# boot.sh demo [OPTION]...
+#                   the same build, then the demonstration; --help lists its
+#                   options.
 set -e
 cd "$(dirname "$0")"
 if test $# -eq 0; then

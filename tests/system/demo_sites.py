@@ -20,7 +20,7 @@ from agent_rig import PATIENCE_S, Agents, Site, Vm
 from guest import Card, Guest
 from netns import CommandError, run
 from rig import Router
-from switch import end_process, external_ids, wait_until
+from switch import end_process, external_ids, is_alive, wait_until
 from traffic import ping
 
 # Of the line between each site and the router: two of them on the way.
@@ -235,12 +235,19 @@ def event_time(qmp, name):
 
 def kill_rest(prefix, directory):
     """Every process in the namespaces of 'prefix', or whose command line names
-    them or 'directory'.  Twice, since one may have been on its way in."""
-    for _ in range(2):
-        for pid in pids_of(prefix, directory):
+    them or 'directory', until there is none: one may have been on its way."""
+    killed = set()
+
+    def none_left():
+        pids = pids_of(prefix, directory)
+        killed.update(pids)
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+        return not pids and not any(is_alive(pid) for pid in killed)
+
+    with contextlib.suppress(AssertionError):   # What cannot be killed.
+        wait_until(lambda: none_left() and none_left(), "end of processes")
 
 
 def pids_of(prefix, directory):
