@@ -168,6 +168,10 @@ add_mirror(struct migration *m, const char *node)
     json_object_put_string(job, "device", node);
     json_object_put_string(job, "target", name);
     json_object_put_string(job, "sync", "full");
+    if (m->bandwidth < MIGRATE_NO_LIMIT) {
+        json_object_put(job, "speed", json_integer_create(
+                            (long long int) m->bandwidth << 20));
+    }
     status = migrate_execute(m->qmp, "blockdev-mirror", job);
     if (status) {
         json_destroy(migrate_query(m->qmp, "blockdev-del",

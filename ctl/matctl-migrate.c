@@ -352,7 +352,8 @@ matctl_migrate(struct matctl *ctl, int argc, char *argv[])
     struct sigaction action = { .sa_handler = interrupt };
     struct migration m = {
         .ctl = ctl, .interrupted = &interrupted, .port = DEFAULT_PORT,
-        .downtime = DEFAULT_DOWNTIME_MS, .bandwidth = 100000, .wait_s = 10,
+        .downtime = DEFAULT_DOWNTIME_MS, .bandwidth = MIGRATE_NO_LIMIT,
+        .wait_s = 10,
     };
     enum matctl_status status = parse_words(&m, argc, argv);
 

@@ -19,6 +19,7 @@
 enum {
     MIGRATE_POLL_MS = 100,
     MIGRATE_TABLE_MS = 2000,    /* For the switch to do as it was told. */
+    MIGRATE_NO_LIMIT = 100000,  /* MB/s. */
     MIGRATE_CARDS_MAX = 32,
     MIGRATE_DISKS_MAX = 32
 };

@@ -242,14 +242,18 @@ class Guest:
 
     def _monitors(self, site):
         """QEMU serves one client on each: the test, matctl, and matd for each
-        of the cards' ports."""
-        kinds = ["qmp", "matctl"] + [f"matd{i or ''}" for i, _ in
-                                     enumerate(self.cards)]
+        of the cards' ports; and one for whom it was not meant."""
+        kinds = ["qmp", "matctl", "spare"] + [
+            f"matd{i or ''}" for i, _ in enumerate(self.cards)]
         return [word for kind in kinds for word in
                 ("-qmp", f"unix:{self._file(site, kind)},server=on,wait=off")]
 
     def monitor(self, site, whose):
         return self._file(site, whose)
+
+    def pid(self, site):
+        """Of its QEMU there."""
+        return int(read_text(self._file(site, "pid")))
 
     def vhost_socket(self, site, card):
         return self._file(site, f"{card.name}.vhost")

@@ -65,11 +65,11 @@ def guest_at(rig, site, with_qmp=True, **options):
         guest.destroy()
 
 
-def make_guest(rig, cards=None, number=0, announces=True):
+def make_guest(rig, cards=None, number=0, announces=True, kind=Guest):
     cards = cards or [new_card(number)]
-    guest = Guest(Image(rig.programs.build_dir), rig.dir, cards[0].name,
-                  cards, announces=announces, plug=plug, unplug=unplug,
-                  number=number)
+    guest = kind(Image(rig.programs.build_dir), rig.dir, cards[0].name,
+                 cards, announces=announces, plug=plug, unplug=unplug,
+                 number=number)
     guest.with_qmp = True
     return guest
 
