@@ -242,11 +242,14 @@ matx_execute(struct dp_netdev_pmd_thread *pmd, struct dp_packet_batch *batch,
     nothing_left = dp_packet_batch_is_empty(batch);
 }
 
+void
+matx_packet_watch(void)
+{
+    nothing_left = true;
+}
+
 bool
 matx_packet_is_gone(void)
 {
-    bool gone = nothing_left;
-
-    nothing_left = true;
-    return gone;
+    return nothing_left;
 }

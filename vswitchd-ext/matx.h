@@ -59,9 +59,10 @@ void matx_execute(struct dp_netdev_pmd_thread *pmd,
                   const struct nlattr *action, bool should_steal,
                   long long int now_us, matx_output_func *output);
 
-/* For an execution of a single packet, which works on a copy: true if the
- * last matx_execute() of this thread left nothing in its batch, or if there
- * has been none since the last call. */
+/* For an execution of a single packet, which works on a copy: true unless a
+ * matx_execute() of this thread since matx_packet_watch() has left something
+ * in its batch. */
+void matx_packet_watch(void);
 bool matx_packet_is_gone(void);
 
 /* Ports of the datapath come and go.  matx_port_deleted() returns only when
