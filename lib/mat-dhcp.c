@@ -58,6 +58,7 @@ mat_packet_is_dhcp(const struct mat_packet *p)
 {
     return p->kind == MAT_PACKET_IPV4 && p->proto == MAT_PROTO_UDP
            && mat_packet_has_l4(p)
+           && mat_get_be16(mat_packet_l4(p)) == CLIENT_PORT
            && mat_get_be16(mat_packet_l4(p) + 2) == SERVER_PORT;
 }
 

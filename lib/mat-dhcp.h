@@ -57,8 +57,9 @@ enum mat_dhcp6_type {
     MAT_DHCP6_INFORMATION = 11
 };
 
-/* True if 'p' goes to the port of DHCP servers (IPv4) or DHCPv6 servers and
- * relays (IPv6), valid or not.  Such packets are for the switch alone. */
+/* True if 'p' goes from a DHCP client's port to a server's (IPv4) or to the
+ * port of DHCPv6 servers and relays (IPv6, where a client may use any), valid
+ * or not. */
 bool mat_packet_is_dhcp(const struct mat_packet *p);
 bool mat_packet_is_dhcp6(const struct mat_packet *p);
 

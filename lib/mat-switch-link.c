@@ -60,21 +60,28 @@ announced(struct mat_work *work, enum mat_event_type type,
     mat_judge(work, MAT_V_ANNOUNCED);
 }
 
+/* True if 'addr' is the virtual gateway's in a subnet of this zone. */
+static bool
+is_gateway(const struct mat_work *work, const struct mat_addr *addr)
+{
+    const struct mat_subnet *subnet = mat_gateway_subnet(work, work->zone,
+                                                         addr);
+
+    return subnet && mat_addr_equal(&subnet->gateway, addr);
+}
+
 /* The MAC of whoever has 'addr' in the zone of 'work', the virtual gateway
  * included. */
 static bool
 resolve(const struct mat_work *work, const struct mat_addr *addr,
         struct mat_mac *mac)
 {
-    const struct mat_subnet *subnet;
     struct mat_found found;
 
     if (mat_find_hoa(work, work->zone, addr, false, &found)) {
         *mac = found.mac;
         return true;
-    }
-    subnet = mat_gateway_subnet(work, work->zone, addr);
-    if (subnet && mat_addr_equal(&subnet->gateway, addr)) {
+    } else if (is_gateway(work, addr)) {
         *mac = gateway_mac;
         return true;
     }
@@ -293,6 +300,22 @@ out_nd(struct mat_work *work)
     }
 }
 
+/* True if a VMN asks whoever is its DHCP server, or us.  What it sends to the
+ * port of a server that is a VMN itself, as a relay does, is ordinary. */
+static bool
+is_dhcp(const struct mat_work *work)
+{
+    const struct mat_packet *p = &work->packet;
+    struct mat_addr dst;
+
+    if (!mat_packet_is_dhcp(p) && !mat_packet_is_dhcp6(p)) {
+        return false;
+    }
+    dst = mat_packet_dst(p);
+    return (p->flags & MAT_PACKET_L3_MULTI || is_gateway_link_local(&dst)
+            || is_gateway(work, &dst));
+}
+
 /* What the VMN with HoA 'hoa' is told by DHCP of either family. */
 static struct mat_dhcp_offer
 make_offer(const struct mat_work *work, const struct mat_addr *hoa)
@@ -372,16 +395,16 @@ mat_switch_out_link(struct mat_work *work)
     const struct mat_packet *p = &work->packet;
     bool explicit = work->call->word & MAT_WORD_EXPLICIT;
     bool is_nd = mat_packet_is_nd(p);
-    bool is_dhcp = mat_packet_is_dhcp(p) || mat_packet_is_dhcp6(p);
+    bool asks_dhcp = is_dhcp(work);
 
-    if (mat_packet_is_ip(p) && !is_nd && !is_dhcp
+    if (mat_packet_is_ip(p) && !is_nd && !asks_dhcp
         && !(explicit && p->flags & MAT_PACKET_L2_MULTI)) {
         return out_link_local_echo(work);
     } else if (explicit) {
         mat_judge(work, MAT_V_NOT_OURS);
     } else if (is_nd) {
         out_nd(work);
-    } else if (is_dhcp) {
+    } else if (asks_dhcp) {
         out_dhcp(work);
     } else if (p->kind == MAT_PACKET_ARP || p->kind == MAT_PACKET_RARP) {
         out_arp(work);
