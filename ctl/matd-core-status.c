@@ -178,11 +178,14 @@ hook_path(void *core_, uint64_t host, struct matd_path_request *request,
 {
     const struct matd_core *core = core_;
     const struct matd_uplink *uplink = matd_config_uplink(core->config, 0);
+    const struct mat_addr *here
+        = &matd_gossip_get_config(core->gossip)->advertised.addr;
     struct mat_agent_pool_view pool;
     size_t cursor = 0;
 
     while (mat_agent_next_pool(core->agent, &cursor, &pool)) {
-        if (pool.host == host && !pool.is_own && pool.has_route) {
+        if (pool.host == host && !pool.is_own && pool.has_route
+            && mat_addr_is_v4(&pool.prefix) == mat_addr_is_v4(here)) {
             request->own_moa = find_free_moa(core, &pool.prefix);
             request->src = pool.route.src;
             request->dst = pool.route.dst;

@@ -126,7 +126,7 @@ parse_addr(const struct ofpbuf *msg, struct matd_netlink *n)
         n->ifindex = ifa->ifa_index;
         n->plen = ifa->ifa_prefixlen;
         n->is_dynamic = (ifa->ifa_family == AF_INET6
-                         && !(flags & IFA_F_PERMANENT));
+                         && !(flags & (IFA_F_PERMANENT | IFA_F_DEPRECATED)));
         n->is_tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
     }
 }

@@ -34,8 +34,8 @@ struct matd_netlink {
 
     struct mat_addr addr;       /* ADDR, NEIGHBOUR; ROUTE: its prefix. */
     uint8_t plen;               /* ADDR, ROUTE. */
-    bool is_dynamic;            /* ADDR: by router advertisements.  ROUTE:
-                                 * likewise. */
+    bool is_dynamic;            /* ADDR: by router advertisements, and not
+                                 * deprecated.  ROUTE: likewise. */
     bool is_tentative;          /* ADDR: not usable (yet). */
     bool is_main;               /* ROUTE: unicast, of the main table. */
 

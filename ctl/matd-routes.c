@@ -367,6 +367,7 @@ handle_addr(struct matd_routes *r, const struct matd_netlink *n)
     }
     if (n->is_removed || n->is_tentative) {
         if (a < end) {
+            r->routers_dirty |= a->is_dynamic;
             memmove(a, a + 1, (end - a - 1) * sizeof *a);
             r->n_addrs--;
             r->has_changed = true;
@@ -377,7 +378,7 @@ handle_addr(struct matd_routes *r, const struct matd_netlink *n)
         a->addr = n->addr;
         a->plen = n->plen;
         a->is_dynamic = n->is_dynamic;
-        r->has_changed = true;
+        r->routers_dirty = r->has_changed = true;
     }
 }
 

@@ -65,6 +65,21 @@ mat_moa_ranges_build(struct mat_moa_ranges *ranges,
     free(cuts);
 }
 
+bool
+mat_moa_ranges_equal(const struct mat_moa_ranges *a,
+                     const struct mat_moa_ranges *b)
+{
+    bool equal = a->n == b->n;
+
+    for (size_t i = 0; equal && i < a->n; i++) {
+        const struct mat_moa_range *r = &a->ranges[i], *s = &b->ranges[i];
+
+        equal = (r->first == s->first && r->last == s->last
+                 && r->uplink == s->uplink && r->routed == s->routed);
+    }
+    return equal;
+}
+
 size_t
 mat_moa_ranges_seek(const struct mat_moa_ranges *ranges, mat_number number)
 {

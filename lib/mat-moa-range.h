@@ -42,6 +42,9 @@ mat_number_is_v4(mat_number number)
 void mat_moa_ranges_build(struct mat_moa_ranges *,
                           const struct mat_moa_config *);
 
+bool mat_moa_ranges_equal(const struct mat_moa_ranges *,
+                          const struct mat_moa_ranges *);
+
 /* The range with 'number', or null. */
 const struct mat_moa_range *mat_moa_ranges_find(const struct mat_moa_ranges *,
                                                 mat_number number);

@@ -197,11 +197,26 @@ trim_stock(struct mat_moa *m)
     }
 }
 
+/* There are other addresses than before: maybe there is one now for who got
+ * none, and whether that helped is said at once. */
+static void
+look_again(struct mat_moa *m, const struct mat_moa_list *all)
+{
+    for (struct mat_moa_record *r = all->first; r;
+         r = r->links[MAT_MOA_LINK_LIST].next) {
+        r->draining = false;
+    }
+    for (size_t i = 0; i < MAT_MOA_STOCKS_MAX; i++) {
+        m->shelves[i].quiet_until_us = m->now_us;
+    }
+}
+
 void
 mat_moa_configure(struct mat_moa *m, int64_t now_us,
                   const struct mat_moa_config *config)
 {
     struct mat_moa_config *old = mat_xmalloc(sizeof *old);
+    struct mat_moa_ranges *ranges = mat_xmalloc(sizeof *ranges);
     enum change changes[MAT_MOA_UPLINKS_MAX + 1] = { CHANGE_NONE };
     struct mat_moa_list all = { .n = 0 };
 
@@ -221,13 +236,12 @@ mat_moa_configure(struct mat_moa *m, int64_t now_us,
         changes[i + 1] = change_of(old, &config->uplinks[i]);
     }
     m->n_frames = 0;            /* They know uplinks by their old places. */
+    *ranges = m->ranges;
     mat_moa_ranges_build(&m->ranges, &m->config);
     move_records(m, old, &all);
     mat_moa_shelves_reset(m);
-    if (memcmp(old->pools, config->pools, sizeof old->pools)) {
-        for (size_t i = 0; i < MAT_MOA_STOCKS_MAX; i++) {
-            m->shelves[i].quiet_until_us = now_us;  /* It helped, or not. */
-        }
+    if (!mat_moa_ranges_equal(&m->ranges, ranges)) {
+        look_again(m, &all);
     }
     while (all.first) {
         struct mat_moa_record *r = all.first;
@@ -236,6 +250,7 @@ mat_moa_configure(struct mat_moa *m, int64_t now_us,
         review(m, r, changes);
     }
     trim_stock(m);
+    free(ranges);
     free(old);
     mat_moa_settle(m);
 }

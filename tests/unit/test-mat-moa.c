@@ -579,6 +579,15 @@ test_renumbering_in_vain(void **state)
     stock_reconfigure();
     assert_true(stock_said("! enough"));
     assert_true(stock_said("! renumber"));
+
+    /* No pool at all, for a while. */
+    stock_set_pools("", "");
+    stock_reconfigure();
+    assert_true(stock_said("! renumber"));
+    stock_clear();
+    stock_set_pools("10.0.0.96/29", "");
+    stock_reconfigure();
+    assert_true(stock_said("! renumber"));
     stock_end();
 }
 
