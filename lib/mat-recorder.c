@@ -21,6 +21,9 @@ mat_recorder_create(size_t bytes_max)
     struct mat_recorder *rec = mat_xcalloc(1, sizeof *rec);
 
     rec->ring = mat_xmalloc(bytes_max);
+    /* Takes the memory now, so that what the program needs does not seem to
+     * grow as the ring fills. */
+    memset(rec->ring, 0xff, bytes_max);
     rec->max = bytes_max;
     return rec;
 }
