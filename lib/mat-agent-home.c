@@ -62,6 +62,7 @@ mat_home_get(struct mat_agent *a, uint32_t zone, const struct mat_addr *hoa)
     home->key = mat_key_vmn(zone, hoa, mat_addr_bits(hoa));
     home->timer.kind = MAT_AGENT_TIMER_HOME;
     mat_index_insert(&a->homes, hash, home);
+    mat_home_reserve(a, home, true);
     return home;
 }
 
@@ -172,6 +173,7 @@ mat_home_destroy(struct mat_agent *a, struct mat_home *home)
         mat_slot_destroy(a, home->slots);
     }
     leave_guest(a, home);
+    mat_home_reserve(a, home, false);
     mat_heap_cancel(&a->heap, &home->timer);
     mat_index_remove(&a->homes,
                      home_hash(a, home->key.zone, &home->key.addr));
@@ -195,6 +197,9 @@ mat_home_put(struct mat_agent *a, struct mat_home *home)
         }
         if (home->is_noted) {
             mat_agent_no_problem(a, mat_key_hash(&home->key));
+        }
+        if (home->is_clashing) {
+            mat_home_clashes_no_more(a, home);
         }
         mat_home_destroy(a, home);
     }
@@ -282,6 +287,7 @@ mat_slot_destroy(struct mat_agent *a, struct mat_slot *slot)
     mat_index_remove(&a->slots, slot_hash(a, &slot->moa));
     mat_slot_set_dock(a, slot, NULL);
     mat_slot_set_former(a, slot, NULL);
+    mat_slot_reserve(a, slot, false);
     if (slot->nexthop) {
         mat_way_unref(a, slot->nexthop);
     }

@@ -119,6 +119,7 @@ struct mat_slot {
     bool is_own;                /* The MoA is this host's and is released with
                                  * the slot. */
     bool is_adopted;            /* The switch had it before the agent knew. */
+    bool is_reserved;           /* In the stock, as a peer's. */
     bool is_former;             /* It was live until another took its place. */
     struct mat_addr former;     /* As in struct mat_entry. */
     struct mat_mac mac;
@@ -152,6 +153,8 @@ struct mat_home {
                                  * MAC; in a problem. */
     bool is_waiting;            /* For a route: in 'waiting' of its way. */
     bool is_noted;              /* In a problem. */
+    bool is_reserved;           /* In the stock, as no MoA. */
+    bool is_clashing;           /* Its MoA is also one of this host. */
     struct mat_home *next_waiting;
 };
 
@@ -438,6 +441,11 @@ void mat_agent_drop_dock(struct mat_agent *, struct mat_dock *);
 void mat_agent_forget_odp(struct mat_agent *);
 
 /* mat-agent-moa.c */
+void mat_home_reserve(struct mat_agent *, struct mat_home *, bool is_known);
+void mat_slot_reserve(struct mat_agent *, struct mat_slot *, bool is_used);
+void mat_home_clashes(struct mat_agent *, struct mat_home *,
+                      const struct mat_slot *ours);
+void mat_home_clashes_no_more(struct mat_agent *, const struct mat_home *);
 void mat_agent_configure_moa(struct mat_agent *);
 void mat_agent_drain_moa(struct mat_agent *);
 void mat_agent_tell_pools(struct mat_agent *);

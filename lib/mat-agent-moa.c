@@ -2,9 +2,10 @@
 /* The stock of MoAs: its configuration, and what it has to say. */
 #include "mat-agent-impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
-enum { HASH_STOCK = 8, HASH_POOLS, HASH_POOL };
+enum { HASH_STOCK = 8, HASH_POOLS, HASH_POOL, HASH_CLASH = 12 };
 
 /* The prefixes of this host's pools, for the switch and for peers. */
 void
@@ -51,6 +52,91 @@ mat_agent_tell_pools(struct mat_agent *a)
     } while (old);
 }
 
+/* Keeps a home address that lies in this host's pools out of them.  Those of
+ * other zones are other addresses, whatever they look like. */
+void
+mat_home_reserve(struct mat_agent *a, struct mat_home *home, bool is_known)
+{
+    const struct mat_addr *hoa = &home->key.addr;
+    const struct mat_moa_prefix prefix = {
+        *hoa, (uint8_t) mat_addr_bits(hoa)
+    };
+    bool wanted = (is_known && home->key.zone == a->config.zone
+                   && mat_moa_overlaps(a->moa, &prefix));
+
+    if (wanted != home->is_reserved
+        && mat_moa_reserve(a->moa, a->now_us, hoa, wanted)) {
+        home->is_reserved = wanted;
+    }
+}
+
+/* The same for a MoA of a peer: pools should not overlap, but may by
+ * mistake. */
+void
+mat_slot_reserve(struct mat_agent *a, struct mat_slot *slot, bool is_used)
+{
+    const struct mat_moa_prefix prefix = {
+        slot->moa, (uint8_t) mat_addr_bits(&slot->moa)
+    };
+    bool wanted = (is_used && mat_moa_overlaps(a->moa, &prefix)
+                   && !mat_addr_equal(&slot->moa, &slot->home->key.addr));
+
+    if (wanted != slot->is_reserved
+        && mat_moa_reserve(a->moa, a->now_us, &slot->moa, wanted)) {
+        slot->is_reserved = wanted;
+    }
+}
+
+static uint64_t
+clash_key(const struct mat_agent *a, const struct mat_home *home)
+{
+    uint64_t hash = mat_key_hash(&home->key);
+
+    return mat_agent_hash(a, HASH_CLASH, &hash, sizeof hash);
+}
+
+/* 'home', of a peer, has the MoA that 'ours' is of.  Packets to it go to this
+ * host's VMN until one of the two gets another. */
+void
+mat_home_clashes(struct mat_agent *a, struct mat_home *home,
+                 const struct mat_slot *ours)
+{
+    char text[MAT_AGENT_TEXT_SIZE], name[MAT_HOME_STRLEN];
+    char own[MAT_HOME_STRLEN], moa[MAT_ADDR_STRLEN];
+    size_t n_problems = a->n_problems;
+
+    mat_agent_count(a, MAT_AGENT_C_MOA_CLASHES);
+    home->is_clashing = true;
+    snprintf(text, sizeof text,
+             "%s at host %016" PRIx64 " cannot be reached: its MoA %s is also "
+             "that of %s here, as pools overlap: correct mat-pool%c of one of "
+             "the two hosts", mat_home_format(home, name), home->live_host,
+             mat_addr_format(&ours->moa, moa),
+             mat_home_format(ours->home, own),
+             mat_addr_is_v4(&ours->moa) ? '4' : '6');
+    mat_agent_problem(a, clash_key(a, home), text);
+    if (a->n_problems > n_problems) {
+        mat_agent_log(a, MAT_AGENT_ALARM, "%s", text);
+    }
+}
+
+void
+mat_home_clashes_no_more(struct mat_agent *a, const struct mat_home *home)
+{
+    mat_agent_no_problem(a, clash_key(a, home));
+}
+
+static void
+reserve_homes(struct mat_agent *a)
+{
+    struct mat_home *home;
+    size_t cursor = 0;
+
+    while ((home = mat_index_next(&a->homes, &cursor)) != NULL) {
+        mat_home_reserve(a, home, true);
+    }
+}
+
 void
 mat_agent_configure_moa(struct mat_agent *a)
 {
@@ -71,6 +157,7 @@ mat_agent_configure_moa(struct mat_agent *a)
     }
     mat_moa_configure(a->moa, a->now_us, config);
     free(config);
+    reserve_homes(a);
     mat_agent_tell_pools(a);
 }
 

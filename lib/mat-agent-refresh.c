@@ -20,6 +20,9 @@
  * the live one before it. */
 #include "mat-agent-impl.h"
 
+#define RETRY_US (5 * MAT_AGENT_S)      /* As long as this host has a MoA that
+                                         * is a peer's, too. */
+
 struct want {
     struct mat_addr moa;
     enum mat_state state;
@@ -235,23 +238,32 @@ take_slot(struct mat_agent *a, struct mat_slot *slot)
     }
 }
 
+/* Does this host have the MoA of 'slot', for its VMNs or for late packets? */
+static bool
+is_ours(const struct mat_agent *a, const struct mat_slot *slot)
+{
+    const struct mat_stay *stay = slot->home->stay;
+    struct mat_moa_info info;
+
+    if (slot->is_own) {
+        return !mat_moa_find(a->moa, &slot->moa, &info) || !info.draining;
+    }
+    return stay && stay->has_moa && mat_addr_equal(&stay->moa, &slot->moa);
+}
+
 /* The slot of 'want', taken from another home if that has no right to it. */
 static struct mat_slot *
 slot_for(struct mat_agent *a, struct mat_home *home, const struct want *want)
 {
     struct mat_slot *slot = mat_home_slot(home, &want->moa), *other;
-    const struct mat_stay *stay;
 
     if (slot) {
         return slot;
     }
     other = mat_slot_of_moa(a, &want->moa);
     if (other) {
-        stay = other->home->stay;
-        if (other->is_own
-            || (stay && stay->has_moa
-                && mat_addr_equal(&stay->moa, &want->moa))) {
-            mat_agent_count(a, MAT_AGENT_C_MOA_CLASHES);
+        if (is_ours(a, other)) {
+            mat_home_clashes(a, home, other);
             return NULL;
         }
         if (is_live(other->state)) {
@@ -289,6 +301,9 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
     slot->mac = home->guest->mac;
     slot->seen = false;
     set_nexthop(a, slot, want->nexthop);
+    if (want->state == MAT_STATE_REMOTE) {
+        mat_slot_reserve(a, slot, true);
+    }
     mat_slot_set_dock(a, slot, want->dock);
     mat_slot_set_former(a, slot, want->former);
     mat_slot_op(slot, MAT_OP_ENTRY_PUT, &op);
@@ -333,6 +348,8 @@ sweep(struct mat_agent *a, struct mat_home *home, const struct wants *wants)
     }
     if (mat_home_is_unused(home)) {
         next_us = a->now_us;
+    } else if (home->is_clashing && next_us > a->now_us + RETRY_US) {
+        next_us = a->now_us + RETRY_US;
     }
     if (next_us == MAT_TIMER_NEVER) {
         mat_heap_cancel(&a->heap, &home->timer);
@@ -346,10 +363,12 @@ sweep(struct mat_agent *a, struct mat_home *home, const struct wants *wants)
 void
 mat_home_refresh(struct mat_agent *a, struct mat_home *home)
 {
+    bool was_clashing = home->is_clashing;
     struct wants wants;
 
     mat_agent_count(a, MAT_AGENT_C_STEPS);
     collect(a, home, &wants);
+    home->is_clashing = false;
     for (int live = 1; live >= 0; live--) {
         for (size_t i = 0; i < wants.n; i++) {
             if (is_live(wants.w[i].state) == (live == 1)) {
@@ -358,6 +377,9 @@ mat_home_refresh(struct mat_agent *a, struct mat_home *home)
         }
     }
     sweep(a, home, &wants);
+    if (was_clashing && !home->is_clashing) {
+        mat_home_clashes_no_more(a, home);
+    }
 }
 
 void

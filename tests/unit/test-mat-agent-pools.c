@@ -118,11 +118,104 @@ test_quarantine_survives_a_restart(void **state)
     free(f);
 }
 
+/* A home address of the underlay's zone that lies in the pool is no MoA, be
+ * it of this host or of another.  In another zone it is another address. */
+static void
+test_home_addresses_are_no_moas(void **state)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+
+    (void) state;
+    fleet_init(f, 2);
+    set_pool(f, 0, "172.16.1.64/29%eth0");
+    fleet_boot(f, 0, "own", 1, "172.16.1.66");
+    fleet_boot(f, 1, "other", 2, "172.16.1.67");
+    for (unsigned int i = 0; i < 6; i++) {
+        char port[16], hoa[24];
+
+        snprintf(port, sizeof port, "vm%u", i);
+        snprintf(hoa, sizeof hoa, "10.3.0.%u", i + 1);
+        fleet_boot(f, 0, port, 10 + i, hoa);
+    }
+    for (uint8_t i = 64; i < 72; i++) {
+        const uint8_t b[4] = { 172, 16, 1, i };
+        struct mat_addr moa = mat_addr_from_v4(b);
+        struct mat_entry e;
+
+        assert_int_equal(fleet_by_moa(f, 0, &moa, &e), i != 67);
+        if (i != 67) {          /* Its own VMN is at home. */
+            assert_int_equal(mat_addr_equal(&e.hoa, &moa), i == 66);
+        }
+    }
+    fleet_expect_consistent(f);
+    fleet_destroy(f);
+    free(f);
+}
+
+/* Two hosts have the same pool, and gave the same MoA before they knew of each
+ * other. */
+static void
+test_a_clash_is_told_and_mended(void **state)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+    struct mat_entry e;
+
+    (void) state;
+    fleet_init(f, 2);
+    f->hosts[0].is_cut = f->hosts[1].is_cut = true;
+    set_pool(f, 0, "172.16.1.70%eth0");
+    set_pool(f, 1, "routed:172.16.1.70");
+    fleet_boot(f, 0, "vm1", 1, "10.3.0.1");
+    fleet_boot(f, 1, "vm2", 2, "10.3.0.2");
+    f->hosts[0].is_cut = f->hosts[1].is_cut = false;
+    fleet_run(f, 60 * SIM_S);
+    assert_true(has_problem(f, 0, "10.3.0.2 at host 0000000000000002 cannot "
+                            "be reached: its MoA 172.16.1.70"));
+    assert_true(has_problem(f, 1, "10.3.0.1 at host 0000000000000001"));
+    assert_true(fleet_live(f, 0, "10.3.0.1", &e));
+    assert_false(fleet_live(f, 0, "10.3.0.2", &e));
+
+    set_pool(f, 1, "172.16.2.64/26%eth0");
+    fleet_run(f, 10 * SIM_S);
+    assert_false(has_problem(f, 0, "cannot be reached"));
+    assert_false(has_problem(f, 1, "cannot be reached"));
+    fleet_expect_at(f, 0, "vm1", "10.3.0.1");
+    fleet_expect_at(f, 1, "vm2", "10.3.0.2");
+    fleet_destroy(f);
+    free(f);
+}
+
+/* A peer's MoA that lies in the own pool is not given out. */
+static void
+test_moas_of_peers_are_left_alone(void **state)
+{
+    struct fleet *f = calloc(1, sizeof *f);
+    struct mat_addr moa;
+
+    (void) state;
+    fleet_init(f, 2);
+    fleet_boot(f, 0, "m0", 50, "10.1.1.1");
+    set_pool(f, 1, "routed:172.16.1.70");
+    fleet_boot(f, 1, "vm2", 2, "10.3.0.2");
+    moa = fleet_moa(f, 1, "10.3.0.2");
+    set_pool(f, 0, "172.16.1.70-172.16.1.72%eth0");
+    fleet_boot(f, 0, "vm1", 1, "10.3.0.1");
+    assert_false(mat_addr_equal(&moa, &(struct mat_addr[]) {
+        fleet_moa(f, 0, "10.3.0.1") }[0]));
+    fleet_expect_at(f, 0, "vm1", "10.3.0.1");
+    fleet_expect_at(f, 1, "vm2", "10.3.0.2");
+    fleet_destroy(f);
+    free(f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overlap_is_a_problem),
+        cmocka_unit_test(test_home_addresses_are_no_moas),
+        cmocka_unit_test(test_a_clash_is_told_and_mended),
+        cmocka_unit_test(test_moas_of_peers_are_left_alone),
         cmocka_unit_test(test_quarantine_survives_a_restart)
     };
 
