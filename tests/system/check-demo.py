@@ -33,7 +33,7 @@ def a_run(lost=(), dead_from=None, moves=None):
             udp.append((when, i + 1 - (3 if i >= 1003 else 0)))
     if moves is None:
         moves = [Move("a", "b", 9.5, 10.0, 10.03, 10.031, 10.032, 10.034,
-                      10.2)]
+                      10.035, 10.2)]
     tcp = [(when, 1000) for when, _ in udp]
     return Run(tcp, udp, asked, answered, moves, 0.0, 20.0, "a",
                {"to_guest": {"sent": 2000, "lost": 4},
@@ -79,6 +79,7 @@ def the_table_says_what_was_measured():
     text = "\n".join(demo_result.table(a_run(lost={1010, 1020})))
     for line in ("guest stopped (QEMU)                30.0 ms",
                  "claimed by its new host          +31.0 ms",
+                 "  the guest's first packet         +35.0 ms",
                  "longest pause, UDP                  40.0 ms",
                  "UDP from the guest                  2       2 of 1997",
                  "UDP to the guest                            4 of 2000"):

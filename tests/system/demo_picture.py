@@ -14,8 +14,10 @@ TCP, UDP, PING = "#434190", "#0b7285", "#975a16"
 ZOOM_MOST_S, ZOOM_BEFORE_S, ZOOM_AFTER_S = 0.6, 0.03, 0.03
 # Tops and bottoms of the panels.
 RIBBON, RATE, PAUSE, TRIP = (92, 114), (132, 222), (250, 330), (358, 438)
-FAN, ARRIVALS, STEPS = (560, 640), (652, 700), (716, 764)
-ZOOM_NOTE, HEIGHT = 806, 868
+FAN, ARRIVALS, STEPS = (560, 640), (652, 700), (714, 778)
+ZOOM_NOTE, HEIGHT = 820, 876
+PHASES = {"start": "stopped", "claimed": "claimed", "pushed": "peers know",
+          "spoke": "it speaks"}
 NICE = (1, 2, 5)
 
 
@@ -218,7 +220,7 @@ def zooms(run):
 
 def zoom_names():
     middle = (FAN[0] + FAN[1]) / 2
-    step = (STEPS[1] - STEPS[0]) / 3
+    step = (STEPS[1] - STEPS[0]) / len(PHASES)
     return [
         text(LEFT - 12, FAN[0] + 6, "answered", "end", 9, DIM),
         text(LEFT - 12, middle + 3, "pings", "end", 11, PING, "bold"),
@@ -228,17 +230,16 @@ def zoom_names():
         text(LEFT - 12, ARRIVALS[1] - 5, "TCP arrives", "end", 11, TCP,
              "bold"),
         *(text(LEFT - 12, STEPS[0] + step * (i + 0.75), name, "end", 10)
-          for i, name in enumerate(("stopped", "claimed", "peers know")))]
+          for i, name in enumerate(PHASES.values()))]
 
 
 def zoom_span(run, move):
     """(from, until) around the stop, so that the pauses are in it."""
-    ends = [move.start or move.stop, move.claimed or move.stop,
-            move.pushed or move.stop]
+    ends = [getattr(move, what) or move.stop for what in PHASES]
     ends += [until if until is not None else move.stop + ZOOM_MOST_S
              for kind in ("udp", "ping", "tcp")
              for begin, until in [run.pause(kind, move)]
-             if begin < (move.pushed or move.start or move.stop)]
+             if begin < max(ends)]
     return (move.stop - ZOOM_BEFORE_S,
             min(max(ends) + ZOOM_AFTER_S, move.stop + ZOOM_MOST_S))
 
@@ -303,14 +304,15 @@ def arrivals(run, at, begin, end):
 
 def steps_of(move, at):
     """Bars from the stop until each phase was reached."""
-    out, height = [], (STEPS[1] - STEPS[0]) / 3
-    for i, what in enumerate(("start", "claimed", "pushed")):
+    out, height = [], (STEPS[1] - STEPS[0]) / len(PHASES)
+    for i, what in enumerate(PHASES):
         when = getattr(move, what)
         if when is None:
             continue
         top = STEPS[0] + i * height
         out += [box(at(move.stop), top + 3, at(when), top + height - 3,
-                    STOP if what == "start" else SITES[move.target], 0.9, 2),
+                    {"start": STOP, "spoke": DIM}.get(
+                        what, SITES[move.target]), 0.9, 2),
                 text(at(when) + 5, top + height - 5,
                      f"{move.since_stop_ms(what):.1f} ms", size=10)]
     return out

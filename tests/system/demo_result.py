@@ -23,6 +23,7 @@ class Move:
     claimed: float = None
     table: float = None
     pushed: float = None
+    spoke: float = None
     over: float = None
 
     def title(self):
@@ -137,6 +138,7 @@ def rows(run):
         ("  claimed by its new host", phase("claimed"), ""),
         ("  in the new host's switch", phase("table"), ""),
         ("  all correspondents switched", phase("pushed"), ""),
+        ("  the guest's first packet", phase("spoke"), ""),
         (None, [], ""),
         ("longest pause, UDP", pauses("udp"), ""),
         ("longest pause, ping", pauses("ping"), ""),

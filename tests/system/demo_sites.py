@@ -17,6 +17,8 @@ import subprocess
 import time
 
 from agent_rig import PATIENCE_S, Agents, Site, Vm
+from capture import Capture
+from frames import ETH_RARP
 from guest import Card, Guest
 from netns import CommandError, run
 from rig import Router
@@ -96,6 +98,7 @@ class MatSites(Agents):
         say(f"at {source.name}: matctl migrate {words[1]} {words[2]} qmp=...")
         with guest.moving(target) as incoming:
             guest.qmp.forget()
+            self.tap = Capture((target.namespace, guest.cards[0].name))
             with self._matctl(source, words) as process:
                 while process.poll() is None:
                     tick(lambda: progress(guest.qmp))
@@ -123,16 +126,21 @@ class MatSites(Agents):
             process.stdout.close()
 
     def phases(self, guest, target):
-        """Times by the record of the host that it came to."""
+        """Times by the record of the host that it came to, and of the first
+        packet that the guest itself sent there."""
         mac = guest.cards[0].mac
+        with self.tap:
+            said = [frame.time for frame in self.tap.read()
+                    if frame.eth_src == mac and frame.eth_type != ETH_RARP]
         records = json.loads(target.matctl("--json", "migrations"))
         record = next(one for one in records["migrations"]
                       if one["mac"] == mac and one["kind"] == "in")
         seen = (record["seen_monotonic_us"] / 1e6 + time.time()
                 - time.monotonic())
-        return {name: seen + record["phases_us"][name] / 1e6
-                for name in ("claimed", "table", "pushed")
-                if name in record["phases_us"]}
+        return {"spoke": min(said, default=None),
+                **{name: seen + record["phases_us"][name] / 1e6
+                   for name in ("claimed", "table", "pushed")
+                   if name in record["phases_us"]}}
 
     def lost_by_lines(self):
         """Frames that the wide-area lines have lost, as they were told to."""
@@ -222,7 +230,7 @@ def progress(qmp):
     ram = qmp.command("query-migrate").get("ram", {})
     done = ram.get("total", 0) - ram.get("remaining", 0)
     return (f"{done >> 20} of {ram['total'] >> 20} MB, "
-            f"{ram['mbps'] / 8:.0f} MB/s" if done > 0 else "")
+            f"{ram['mbps'] / 8:.0f} MB/s" if done >> 20 else "")
 
 
 def event_time(qmp, name):
