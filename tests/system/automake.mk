@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/system/README \
 	tests/system/agent_harness.py \
 	tests/system/agent_rig.py \
+	tests/system/apps.py \
 	tests/system/capture.py \
 	tests/system/clock-step.c \
 	tests/system/demo \
@@ -28,6 +29,7 @@ EXTRA_DIST += \
 	tests/system/switch.py \
 	tests/system/soak \
 	tests/system/soak.py \
+	tests/system/soak_move.py \
 	tests/system/test_agent.py \
 	tests/system/test_agent_crowd.py \
 	tests/system/test_agent_matctl.py \
@@ -37,6 +39,7 @@ EXTRA_DIST += \
 	tests/system/test_agent_safety.py \
 	tests/system/test_agent_soak.py \
 	tests/system/test_agent_uplinks.py \
+	tests/system/test_applications.py \
 	tests/system/test_guest_migrate.py \
 	tests/system/test_guests.py \
 	tests/system/test_guests_full.py \
@@ -45,6 +48,7 @@ EXTRA_DIST += \
 	tests/system/test_ports.py \
 	tests/system/test_relay.py \
 	tests/system/test_safety.py \
+	tests/system/test_soak_move.py \
 	tests/system/test_switch.py \
 	tests/system/test_traffic.py \
 	tests/system/traffic.py \
@@ -57,35 +61,40 @@ SYSTEM_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run \
 	$(if $(MODE),--mode=$(MODE))
 
 # SOAK_SECONDS=60 SEED=7 make soak
+# MOVES=10 SEED=7 make soak-move
 SOAK_SECONDS = 600
+MOVES = 100
+SOAK_RUN = $(PYTHON3) -B $(srcdir)/tests/system/soak --seed=$(SEED)
 AGENT_RUN = $(PYTHON3) -B $(srcdir)/tests/system/run-agent
+AGENT_NEEDS = tests/relay/relay tests/vm/vmload tests/vm/vmapp
 
 .PHONY: check-system check-system-asan check-agent check-agent-full \
-	check-agent-asan check-agent-tsan soak demo
+	check-agent-asan check-agent-tsan soak soak-move demo
 check-system: all
 	$(SYSTEM_RUN) --ovs-build=ovs $(WORDS)
 check-system-asan: ovs-asan
 	$(SYSTEM_RUN) --ovs-build=ovs-asan $(WORDS)
-check-agent: all tests/relay/relay tests/vm/vmload
+check-agent: all $(AGENT_NEEDS)
 	$(AGENT_RUN) $(WORDS)
-check-agent-full: all tests/relay/relay tests/vm/vmload
+check-agent-full: all $(AGENT_NEEDS)
 	$(AGENT_RUN) --full $(WORDS)
 
 # Agents that are built with sanitizers in folders of their own.
 # They take the library of ovs-asan or, as it has no thread sanitizer, of ovs.
 AGENT_GOALS = ctl/matd ctl/matctl
-check-agent-asan: ovs-asan tests/relay/relay tests/vm/vmload
+check-agent-asan: ovs-asan $(AGENT_NEEDS)
 	+@OVS_OBJECTS=ovs-asan $(CHECK_LIB) '$(AGENT_GOALS)' \
 		--enable-sanitizers=address,undefined
 	$(AGENT_RUN) --ovs-build=ovs-asan --ctl-build=$@.d/ctl $(WORDS)
-check-agent-tsan: ovs tests/relay/relay tests/vm/vmload
+check-agent-tsan: ovs $(AGENT_NEEDS)
 	+@$(CHECK_LIB) '$(AGENT_GOALS)' --enable-sanitizers=thread
 	$(AGENT_RUN) --ctl-build=$@.d/ctl $(WORDS)
 soak: all tests/relay/relay
-	$(PYTHON3) -B $(srcdir)/tests/system/soak --seconds=$(SOAK_SECONDS) \
-		--seed=$(SEED)
+	$(SOAK_RUN) --seconds=$(SOAK_SECONDS)
+soak-move: all $(AGENT_NEEDS)
+	$(SOAK_RUN) --moves=$(MOVES)
 demo: all tests/relay/relay tests/vm/vmload
 	@$(PYTHON3) -B $(srcdir)/tests/system/demo $(DEMO)
 
 mostlyclean-local:
-	rm -rf system-evidence
+	rm -rf system-evidence applications.txt

@@ -32,12 +32,43 @@ def make_rig(programs):
     return Agents(programs, "kernel", 4, vms, LINES)
 
 
+class Memory:
+    """Of all daemons; those that live on must not grow."""
+
+    def __init__(self, rig, say):
+        self.rig, self.say = rig, say
+        self.first_kb = {}
+
+    def read(self):
+        """{(site, daemon, pid): KB}"""
+        found = {}
+        for site in self.rig.sites:
+            for name, pid in site.switch.pids.items():
+                with open(f"/proc/{pid}/status") as file:
+                    found[site.name, name, pid] = int(next(
+                        line.split()[1] for line in file
+                        if line.startswith("VmRSS:")))
+        return found
+
+    def start(self):
+        """From now on, if not from before."""
+        self.first_kb = self.first_kb or self.read()
+
+    def compare(self):
+        for key, now in self.read().items():
+            if key in self.first_kb:
+                before = self.first_kb[key]
+                self.say(f"# {key[1]} of {key[0]}: {before} KB, then {now}")
+                assert now < before * GROWTH_MAX + GROWTH_MAX_KB, (
+                    f"{key[1]} of {key[0]} grew from {before} to {now} KB")
+
+
 class Soak:
     def __init__(self, rig, seed, say=print):
         self.rig, self.random, self.say = rig, random.Random(seed), say
         self.counts = {}
         self.streams = []
-        self.first_kb = {}
+        self.memory = Memory(rig, say)
         self.actions = [
             (8, self.a_move), (3, self.two_moves), (2, self.a_failed_move),
             (2, self.an_agent_is_killed), (1, self.an_agent_restarts),
@@ -147,25 +178,6 @@ class Soak:
             wait_until(question, "every session to go on", 2 * PATIENCE_S)
             assert not stream.error, stream.error
 
-    def memory(self):
-        """{(site, daemon, pid): KB}"""
-        found = {}
-        for site in self.rig.sites:
-            for name, pid in site.switch.pids.items():
-                with open(f"/proc/{pid}/status") as file:
-                    found[site.name, name, pid] = int(next(
-                        line.split()[1] for line in file
-                        if line.startswith("VmRSS:")))
-        return found
-
-    def compare_memory(self):
-        for key, now in self.memory().items():
-            if key in self.first_kb:
-                before = self.first_kb[key]
-                self.say(f"# {key[1]} of {key[0]}: {before} KB, then {now}")
-                assert now < before * GROWTH_MAX + GROWTH_MAX_KB, (
-                    f"{key[1]} of {key[0]} grew from {before} to {now} KB")
-
     def step(self):
         weights, actions = zip(*self.actions)
         action = self.random.choices(actions, weights)[0]
@@ -182,13 +194,12 @@ class Soak:
         try:
             while time.monotonic() < begun + seconds:
                 self.step()
-                if (not self.first_kb
-                        and time.monotonic() > begun + WARM_UP * seconds):
-                    self.first_kb = self.memory()
+                if time.monotonic() > begun + WARM_UP * seconds:
+                    self.memory.start()
             for vm in self.rig.vms.values():
                 self.rig.wait_seen(vm)
             self.all_go_on()
-            self.compare_memory()
+            self.memory.compare()
         finally:
             for stream in self.streams:
                 stream.stop()

@@ -40,6 +40,8 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -342,11 +344,20 @@ push(const char *address, uint32_t kbps)
 /* Keystrokes. */
 
 static void
+no_delay(int fd)
+{
+    int yes = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+static void
 serve_keys(int fd)
 {
     char buffer[4096];
     ssize_t n;
 
+    no_delay(fd);
     while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0
            && send_all(fd, buffer, (size_t) n)) {
         continue;
@@ -377,11 +388,11 @@ static void
 keys(const char *address, unsigned int seed)
 {
     static uint64_t typed_ns[KEYS_MAX];
-    int fd = connect_to(address, KEYS_PORT, SOCK_STREAM), yes = 1;
+    int fd = connect_to(address, KEYS_PORT, SOCK_STREAM);
     struct pollfd fds[2] = { { fd, POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 } };
     uint64_t n_typed = 0, n_seen = 0, wrong = 0, due = now_ns();
 
-    setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &yes, sizeof yes);
+    no_delay(fd);
     say("started");
     do {
         uint64_t now = now_ns();
