@@ -19,6 +19,11 @@ SERVE_S = 180                   # A desktop starts slowly with TCG.
 SCREEN = "800x600"
 
 
+def percentile(values, part):
+    values = sorted(values)
+    return values[min(int(part * len(values)), len(values) - 1)]
+
+
 class AppImage:
     """Like Image, with applications: "apps" or "desktop" of make-apps."""
 
@@ -26,7 +31,8 @@ class AppImage:
         self.dir, self.accel = image.dir, image.accel
         self.vmapp = f"{os.path.dirname(image.vmload)}/vmapp"
         here = os.path.dirname(os.path.realpath(__file__))
-        run(f"{here}/../vm/make-apps", self.dir, self.vmapp, timeout=300)
+        run(f"{here}/../vm/make-apps", self.dir, self.vmapp, contents,
+            timeout=300)
         self.initramfs = f"{self.dir}/initramfs-{contents}"
         new = f"{self.initramfs}.{os.getpid()}"
         with open(new, "wb") as whole:

@@ -13,7 +13,7 @@ import random
 import time
 
 from agent_rig import PATIENCE_S, Agents
-from apps import App, AppGuest, Apps, move
+from apps import App, AppGuest, Apps, move, percentile
 from guest import GuestLoad
 from guest_rig import guest_at, wait_known
 from soak import Memory
@@ -29,11 +29,6 @@ SESSIONS = "pull", "push", "keys", "rtp"
 
 def make_move_rig(programs):
     return Agents(programs, "kernel")
-
-
-def percentile(values, part):
-    values = sorted(values)
-    return values[min(int(part * len(values)), len(values) - 1)]
 
 
 class Plan:

@@ -4,17 +4,13 @@ still: a table, also in applications.txt of the build folder."""
 import time
 
 from agent_harness import test
-from apps import (App, AppGuest, Apps, Desktop, DesktopGuest, Download, move)
+from apps import (App, AppGuest, Apps, Desktop, DesktopGuest, Download, move,
+                  percentile)
 from guest_rig import guest_at, wait_known
 
 SPAN_S = 3.0                    # That is looked at, at least; moves are short.
 ROUNDS = 3
 RTP_MS = 20
-
-
-def percentile(values, part):
-    values = sorted(values)
-    return values[min(int(part * len(values)), len(values) - 1)]
 
 
 class Table:
