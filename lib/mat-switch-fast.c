@@ -402,7 +402,7 @@ out(const struct mat_switch_call *call, const struct task *t, bool v4,
     routed = !same_mac(data, dst.aux);
     hop = mat_table_hop(call->table, mat_aux_index(dst.aux));
     if (ip[v4 ? 8 : 7] <= routed || !hop
-        || f->size - f->l3_ofs > hop->fast_mtu) {
+        || f->size - f->l3_ofs > mat_hop_fast_mtu(hop)) {
         return false;
     }
     memcpy(data, hop->eth, sizeof hop->eth);

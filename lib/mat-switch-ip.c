@@ -202,8 +202,9 @@ out_by_hop(struct mat_work *work, enum mat_verdict verdict, unsigned int id,
 
     if (!hop) {
         mat_judge(work, MAT_V_NO_NEXTHOP);
-    } else if (!fits(work, hop->mtu)) {
-        error_to_vmn(work, MAT_V_TOO_BIG, MAT_ERROR_TOO_BIG, hop->mtu);
+    } else if (!fits(work, mat_hop_mtu(hop))) {
+        error_to_vmn(work, MAT_V_TOO_BIG, MAT_ERROR_TOO_BIG,
+                     mat_hop_mtu(hop));
     } else if (routed
                && !mat_rewrite_dec_ttl(&work->packet, work->frame->l3_csum)) {
         error_to_vmn(work, MAT_V_TTL, MAT_ERROR_TTL, 0);
@@ -508,9 +509,9 @@ redirect(struct mat_work *work, const struct mat_addr *old,
 
     if (!hop) {
         mat_judge(work, MAT_V_NO_NEXTHOP);
-    } else if (!fits(work, hop->mtu)) {
-        error_to_underlay(work, MAT_V_TOO_BIG, MAT_ERROR_TOO_BIG, hop->mtu,
-                          old);
+    } else if (!fits(work, mat_hop_mtu(hop))) {
+        error_to_underlay(work, MAT_V_TOO_BIG, MAT_ERROR_TOO_BIG,
+                          mat_hop_mtu(hop), old);
     } else if (!mat_rewrite_dec_ttl(&work->packet, work->frame->l3_csum)) {
         error_to_underlay(work, MAT_V_TTL, MAT_ERROR_TTL, 0, old);
     } else {

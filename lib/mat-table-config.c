@@ -30,11 +30,12 @@ mat_table_config_init__(struct mat_table *table)
     w->free_vmns = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->free_vmns);
     w->retired_vmns = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->retired_vmns);
     w->macs = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->macs);
+    w->links = calloc(MAT_TABLE_VMNS_MAX, sizeof *w->links);
     w->hop_refs = calloc(MAT_TABLE_NEXTHOPS_MAX, sizeof *w->hop_refs);
     w->ports = calloc(MAT_TABLE_PORTS_MAX, sizeof *w->ports);
     return (table->vmns && table->hops && table->ports && table->zones
             && table->pools && w->free_vmns && w->retired_vmns && w->macs
-            && w->hop_refs && w->ports);
+            && w->links && w->hop_refs && w->ports);
 }
 
 void
@@ -64,6 +65,7 @@ mat_table_config_destroy__(struct mat_table *table)
     free(w->free_vmns);
     free(w->retired_vmns);
     free(w->macs);
+    free(w->links);
     free(w->hop_refs);
     free(w->ports);
 }
@@ -410,67 +412,69 @@ set_on_link(const struct mat_table *table, struct mat_vmn *vmn)
     __atomic_store_n(&vmn->mask6[1], words[1], __ATOMIC_RELAXED);
 }
 
-static bool
-is_listed(const struct port_slot *port, uint16_t index)
-{
-    for (uint16_t i = 0; i < port->n_listed; i++) {
-        if (port->listed[i].index == index) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Adds a VMN to the list of its port, if there is room, or takes it out. */
+/* Adds VMN 'index' to those of 'port' that are not listed, or takes it out. */
 static void
-list_vmn(struct mat_table *table, struct port_slot *port, uint16_t index,
-         const struct mat_entry *e)
+link_vmn(struct mat_table_writer *w, struct port_slot *port, uint16_t index)
 {
-    if (port->n_listed < MAT_PORT_VMNS_MAX) {
-        port->listed[port->n_listed++] = (struct mat_port_vmn) {
-            .mac = e->mac,
-            .index = index,
-            .zone = e->zone,
-            .hoa = e->hoa,
-        };
-        publish_view(table, port);
+    w->links[index] = (struct vmn_link) { .next = port->unlisted };
+    if (port->unlisted) {
+        w->links[port->unlisted - 1].prev = (uint16_t) (index + 1);
     }
+    port->unlisted = (uint16_t) (index + 1);
 }
 
-/* Lists one of the VMNs on 'port' that had no place in the list so far. */
 static void
-list_another(struct mat_table *table, struct port_slot *port)
+unlink_vmn(struct mat_table_writer *w, struct port_slot *port, uint16_t index)
 {
-    struct mat_table_writer *w = table->writer;
-    uint16_t slot = port_index(table, port);
+    const struct vmn_link *link = &w->links[index];
 
-    for (uint16_t i = 0; i < w->n_vmns_touched; i++) {
-        const struct mat_vmn *vmn = &table->vmns[i];
-
-        if (vmn->port == slot && !is_listed(port, i)) {
-            port->listed[port->n_listed++] = (struct mat_port_vmn) {
-                .mac = w->macs[i],
-                .index = i,
-                .zone = vmn->zone,
-                .hoa = vmn->hoa,
-            };
-            return;
-        }
+    *(link->prev ? &w->links[link->prev - 1].next
+      : &port->unlisted) = link->next;
+    if (link->next) {
+        w->links[link->next - 1].prev = link->prev;
     }
 }
 
+/* Adds VMN 'index' to the list of its port, if there is room. */
+static void
+list_vmn(struct mat_table *table, struct port_slot *port, uint16_t index)
+{
+    const struct mat_vmn *vmn = &table->vmns[index];
+
+    if (port->n_listed == MAT_PORT_VMNS_MAX) {
+        link_vmn(table->writer, port, index);
+        return;
+    }
+    port->listed[port->n_listed++] = (struct mat_port_vmn) {
+        .mac = table->writer->macs[index],
+        .index = index,
+        .zone = vmn->zone,
+        .hoa = vmn->hoa,
+    };
+    publish_view(table, port);
+}
+
+/* Takes it out.  Another one that had no place so far gets its place. */
 static void
 unlist_vmn(struct mat_table *table, struct port_slot *port, uint16_t index)
 {
-    for (uint16_t i = 0; i < port->n_listed; i++) {
-        if (port->listed[i].index == index) {
-            port->listed[i] = port->listed[--port->n_listed];
-            if (port->n_vmns > port->n_listed) {
-                list_another(table, port);
-            }
-            publish_view(table, port);
-            return;
-        }
+    uint16_t i = 0;
+
+    while (i < port->n_listed && port->listed[i].index != index) {
+        i++;
+    }
+    if (i == port->n_listed) {
+        unlink_vmn(table->writer, port, index);
+        return;
+    }
+    port->listed[i] = port->listed[--port->n_listed];
+    if (port->unlisted) {
+        uint16_t other = (uint16_t) (port->unlisted - 1);
+
+        unlink_vmn(table->writer, port, other);
+        list_vmn(table, port, other);
+    } else {
+        publish_view(table, port);
     }
 }
 
@@ -507,7 +511,7 @@ mat_table_vmn_acquire__(struct mat_table *table, const struct mat_entry *e,
     __atomic_store_n(&vmn->odp_port, port->odp_port, __ATOMIC_RELAXED);
     set_on_link(table, vmn);
     port->n_vmns++;
-    list_vmn(table, port, *index, e);
+    list_vmn(table, port, *index);
     return MAT_TABLE_OK;
 }
 

@@ -3,7 +3,8 @@
 #include "mat-table-impl.h"
 
 /* Next hops of the table.  What readers see of one is never edited but
- * replaced by a new copy. */
+ * replaced by a new copy, with one exception: the MTU, which follows that of
+ * the uplinks also when there is no memory for copies. */
 
 static uint16_t
 hop_mtu(const struct mat_table *table, uint16_t conf_mtu)
@@ -14,23 +15,34 @@ hop_mtu(const struct mat_table *table, uint16_t conf_mtu)
            : mtu ? mtu : UINT16_MAX;
 }
 
+static void
+set_mtu(const struct mat_table *table, struct mat_hop *hop)
+{
+    uint16_t mtu = hop_mtu(table, hop->conf_mtu);
+
+    __atomic_store_n(&hop->mtu, mtu, __ATOMIC_RELAXED);
+    __atomic_store_n(&hop->fast_mtu, hop->is_behind ? 0 : mtu,
+                     __ATOMIC_RELAXED);
+}
+
 /* Brings the next hops up to date with the uplinks. */
 void
 mat_table_uplinks_changed__(struct mat_table *table)
 {
     struct mat_table_writer *w = table->writer;
     uint16_t mtu = mat_table_uplink_mtu__(table);
-    struct mat_nexthop nh;
-    uint64_t cursor = 0;
+    size_t n_left = w->n_hops;
 
     if (mtu == w->uplink_mtu) {
         return;
     }
     w->uplink_mtu = mtu;
-    while (mat_table_next_nexthop(table, &cursor, &nh)) {
-        if (hop_mtu(table, nh.mtu) != table->hops[nh.id]->mtu) {
-            mat_table_put_nexthop(table, &nh);
-            mat_table_bound_retired__(table);
+    for (size_t i = 0; n_left && i < MAT_TABLE_NEXTHOPS_MAX; i++) {
+        struct mat_hop *hop = table->hops[i];
+
+        if (hop) {
+            set_mtu(table, hop);
+            n_left--;
         }
     }
 }
@@ -69,9 +81,8 @@ mat_table_put_nexthop(struct mat_table *table, const struct mat_nexthop *nh)
     memcpy(&hop->eth[0], nh->dst.ea, 6);
     memcpy(&hop->eth[6], nh->src.ea, 6);
     hop->conf_mtu = nh->mtu;
-    hop->mtu = hop_mtu(table, nh->mtu);
     hop->is_behind = nh->is_behind;
-    hop->fast_mtu = nh->is_behind ? 0 : hop->mtu;
+    set_mtu(table, hop);
     old = table->hops[nh->id];
     __atomic_store_n(&table->hops[nh->id], hop, __ATOMIC_RELEASE);
     mat_table_retire__(table, old, sizeof *old);

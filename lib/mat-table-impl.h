@@ -24,6 +24,13 @@ struct port_slot {
     uint32_t n_vmns;                    /* That refer to it. */
     uint16_t n_listed;
     struct mat_port_vmn listed[MAT_PORT_VMNS_MAX];  /* Some of them. */
+    uint16_t unlisted;                  /* First of the others, +1. */
+};
+
+/* The place of a VMN among those that their port has not listed: the VMNs
+ * after and before it, +1. */
+struct vmn_link {
+    uint16_t next, prev;
 };
 
 /* Memory that readers may still look at. */
@@ -44,6 +51,7 @@ struct mat_table_writer {
     size_t n_vmns_touched;      /* Those above were never used. */
 
     struct mat_mac *macs;       /* Of the VMNs. */
+    struct vmn_link *links;     /* The same. */
 
     uint16_t uplink_mtu;        /* Known to the next hops; 0: none yet. */
     uint32_t *hop_refs;

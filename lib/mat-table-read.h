@@ -50,10 +50,10 @@ _Static_assert(sizeof(struct mat_vmn) == 64, "one cache line");
 /* A next hop as the data path wants it. */
 struct mat_hop {
     uint8_t eth[12];            /* Destination and source MAC. */
-    uint16_t fast_mtu;          /* 'mtu', or 0 if all packets are for the slow
-                                 * path. */
-    uint16_t mtu;               /* Of path and uplink; UINT16_MAX if it is not
-                                 * limited. */
+    uint16_t fast_mtu;          /* Atomic.  'mtu', or 0 if all packets are for
+                                 * the slow path. */
+    uint16_t mtu;               /* Atomic.  Of path and uplink; UINT16_MAX if
+                                 * it is not limited. */
     uint16_t conf_mtu;          /* Writer's: of the path, or 0. */
     bool is_behind;             /* VMNs that have moved are known there by
                                  * their former MoAs. */
@@ -94,7 +94,7 @@ struct mat_table {
     struct mat_map forward[MAT_N_FAMILIES];
     struct mat_map reverse[MAT_N_FAMILIES];
     struct mat_vmn *vmns;
-    const struct mat_hop **hops;        /* By id; null if unknown. */
+    struct mat_hop **hops;      /* By id; null if unknown. */
     const struct mat_port_view **ports; /* By odp number; null if unknown. */
     const struct mat_zones *zones;
     const struct mat_pools *pools;
@@ -154,6 +154,18 @@ static inline const struct mat_hop *
 mat_table_hop(const struct mat_table *table, unsigned int id)
 {
     return __atomic_load_n(&table->hops[id], __ATOMIC_ACQUIRE);
+}
+
+static inline uint16_t
+mat_hop_fast_mtu(const struct mat_hop *hop)
+{
+    return __atomic_load_n(&hop->fast_mtu, __ATOMIC_RELAXED);
+}
+
+static inline uint16_t
+mat_hop_mtu(const struct mat_hop *hop)
+{
+    return __atomic_load_n(&hop->mtu, __ATOMIC_RELAXED);
 }
 
 static inline const struct mat_port_view *

@@ -191,6 +191,7 @@ mat_table_quiesce(struct mat_table *table)
 static void
 quiesce_if_crowded(struct mat_table *table)
 {
+    mat_table_bound_retired__(table);
     for (int i = 0; i < MAT_N_FAMILIES; i++) {
         if (mat_map_wants_collect(&table->forward[i])
             || mat_map_wants_collect(&table->reverse[i])) {

@@ -3,20 +3,22 @@
 #define TABLE_CONFIG_H 1
 
 /* What a table needs of its surroundings, for tests: memory that is counted,
- * and spoilt when it is freed, so that what would still use it shows up. */
+ * spoilt when it is freed, so that what would still use it shows up, and at an
+ * end when a test says so. */
 
 #include <stdlib.h>
 
 #include "mat-table.h"
 
 static size_t bytes_in_use;
+static bool out_of_memory;
 
 static inline void *
 test_allocate(size_t size)
 {
     void *p;
 
-    if (posix_memalign(&p, 64, size)) {
+    if (out_of_memory || posix_memalign(&p, 64, size)) {
         return NULL;
     }
     bytes_in_use += size;

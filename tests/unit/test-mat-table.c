@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -409,6 +410,15 @@ nexthops_take_what_uplinks_take(void **state)
     assert_int_equal(mat_table_put_nexthop(table, &nh), MAT_TABLE_OK);
     assert_int_equal(table->hops[3]->mtu, 1400);
 
+    /* Also when there is no memory. */
+    up.mtu = 1300;
+    mat_table_port_detached(table, "eth0", 1);
+    out_of_memory = true;
+    assert_int_equal(mat_table_put_port(table, &up), MAT_TABLE_OK);
+    out_of_memory = false;
+    assert_int_equal(table->hops[1]->mtu, 1300);
+    assert_int_equal(table->hops[3]->mtu, 1300);
+
     /* What was asked for is kept beside what is done. */
     assert_true(mat_table_next_nexthop(table, &cursor, &nh));
     assert_int_equal(nh.mtu, 1500);
@@ -474,6 +484,47 @@ a_port_lists_those_left(void **state)
         }
         assert_int_equal(n, 1);
     }
+    end(table);
+}
+
+/* Gives 'e' the 'n'th pair of addresses. */
+static void
+number_entry(struct mat_entry *e, uint32_t n)
+{
+    e->hoa.b[14] = e->moa.b[14] = (uint8_t) (n >> 8);
+    e->hoa.b[15] = e->moa.b[15] = (uint8_t) n;
+}
+
+/* Many HoAs on one port: each that goes costs as much as when it came. */
+static void
+a_port_may_have_many(void **state)
+{
+    const uint32_t n = MAT_TABLE_VMNS_MAX - 1;
+    struct mat_mac device = mac("02:bb:00:00:00:01");
+    struct mat_table *table = new_table();
+    struct mat_entry e = entry(MAT_STATE_LOCAL, "10.0.0.1", "172.16.1.1");
+    clock_t start = clock(), half = start;
+
+    (void) state;
+    mat_table_port_attached(table, "vm1", 1, &device, 1500);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        /* Every other one goes first, in the order of their coming. */
+        uint32_t k = i - n < n / 2 ? (i - n) * 2 : (i - n - n / 2) * 2 + 1;
+
+        number_entry(&e, 1 + (i < n ? i : k));
+        if (i < n) {
+            put(table, &e);
+        } else {
+            assert_int_equal(mat_table_port(table, 1)->n_vmns,
+                             2 * n - i < MAT_PORT_VMNS_MAX ? 2 * n - i
+                             : MAT_PORT_VMNS_MAX);
+            assert_int_equal(mat_table_remove(table, 7, &e.hoa, 32, &e.moa),
+                             MAT_TABLE_OK);
+        }
+        half = i + 1 == n ? clock() : half;
+    }
+    assert_int_equal(mat_table_port(table, 1)->n_vmns, 0);
+    assert_true(clock() - half < 10 * (half - start));
     end(table);
 }
 
@@ -677,6 +728,7 @@ main(void)
         cmocka_unit_test(nexthops_take_what_uplinks_take),
         cmocka_unit_test(ports_are_listed_as_asked_for),
         cmocka_unit_test(a_port_lists_those_left),
+        cmocka_unit_test(a_port_may_have_many),
         cmocka_unit_test(zones_have_subnets),
         cmocka_unit_test(pools_match_the_longest),
         cmocka_unit_test(harvest_takes_marks_once),
