@@ -21,6 +21,7 @@ VLOG_DEFINE_THIS_MODULE(mat_hold);
 
 /* A packet that waits, and the action that it met. */
 struct held {
+    struct held *next;          /* Among those to be dropped. */
     struct dp_packet *packet;
     struct nlattr action[2];    /* With its argument of 32 bits. */
 };
@@ -88,6 +89,18 @@ held_destroy(struct held *held)
     if (held) {
         dp_packet_delete(held->packet);
         free(held);
+    }
+}
+
+/* Packets take long to free, so this is done without the lock. */
+static void
+held_destroy_all(struct held *held)
+{
+    while (held) {
+        struct held *next = held->next;
+
+        held_destroy(held);
+        held = next;
     }
 }
 
@@ -294,8 +307,10 @@ matx_hold_release(uint32_t zone, const struct mat_addr *addr)
     ovs_mutex_unlock(&mutex);
 }
 
+/* Puts what waits for 'addr' into the list 'dropped'. */
 static void
-discard(enum mat_hold_kind kind, uint32_t zone, const struct mat_addr *addr)
+discard(enum mat_hold_kind kind, uint32_t zone, const struct mat_addr *addr,
+        struct held **dropped)
     OVS_REQUIRES(mutex)
 {
     const struct mat_hold_key key = {
@@ -304,44 +319,58 @@ discard(enum mat_hold_kind kind, uint32_t zone, const struct mat_addr *addr)
     struct held *held;
 
     while ((held = mat_hold_pop(queues, &key)) != NULL) {
-        held_destroy(held);
+        held->next = *dropped;
+        *dropped = held;
     }
 }
 
 void
 matx_hold_discard(uint32_t zone, const struct mat_addr *addr)
 {
+    struct held *dropped = NULL;
+
     ovs_mutex_lock(&mutex);
     if (queues) {
-        discard(MAT_HOLD_VMN, zone, addr);
-        discard(MAT_HOLD_SOURCE, zone, addr);
-        discard(MAT_HOLD_HOA, zone, addr);
-        discard(MAT_HOLD_MOA, 0, addr);
+        discard(MAT_HOLD_VMN, zone, addr, &dropped);
+        discard(MAT_HOLD_SOURCE, zone, addr, &dropped);
+        discard(MAT_HOLD_HOA, zone, addr, &dropped);
+        discard(MAT_HOLD_MOA, 0, addr, &dropped);
     }
     ovs_mutex_unlock(&mutex);
+    held_destroy_all(dropped);
 }
 
+/* What came from a port, and is dropped with it. */
+struct port_drop {
+    odp_port_t odp_port;
+    struct held *dropped;
+};
+
 static bool
-takes_from_port(void *held_, void *odp_port_)
+takes_from_port(void *held_, void *drop_)
 {
     struct held *held = held_;
-    const odp_port_t *odp_port = odp_port_;
+    struct port_drop *drop = drop_;
 
-    if (held->packet->md.in_port.odp_port != *odp_port) {
+    if (held->packet->md.in_port.odp_port != drop->odp_port) {
         return false;
     }
-    held_destroy(held);
+    held->next = drop->dropped;
+    drop->dropped = held;
     return true;
 }
 
 void
 matx_hold_port_changed(odp_port_t odp_port)
 {
+    struct port_drop drop = { .odp_port = odp_port };
+
     ovs_mutex_lock(&mutex);
     if (queues && mat_hold_n_packets(queues)) {
-        mat_hold_discard_if(queues, takes_from_port, &odp_port);
+        mat_hold_discard_if(queues, takes_from_port, &drop);
     }
     ovs_mutex_unlock(&mutex);
+    held_destroy_all(drop.dropped);
 }
 
 /* How much may be done before others have their turn. */
