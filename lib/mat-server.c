@@ -44,6 +44,7 @@ static size_t handle_stats(struct mat_server *, const struct request *,
                            void *buffer);
 static void follow_up(struct mat_server *, const struct mat_op *,
                       bool some_kept);
+static bool is_overtaken(const struct mat_op *, struct mat_update_reader rest);
 
 struct mat_server *
 mat_server_create(struct mat_table *table,
@@ -313,9 +314,35 @@ handle_batch(struct mat_server *s, const struct request *r, void *buffer)
     s->counters.n_batches++;
     s->counters.n_operations += ops.left;
     while (mat_update_next(&ops, &op)) {
-        follow_up(s, &op, kept);
+        if (!is_overtaken(&op, ops)) {
+            follow_up(s, &op, kept);
+        }
     }
     return reply_ok(buffer, r->header.id, 0);
+}
+
+/* Is the hold that 'op' puts changed again in the 'rest' of its batch?  Then
+ * nobody is told of it, who would have to set it in the table once more. */
+static bool
+is_overtaken(const struct mat_op *op, struct mat_update_reader rest)
+{
+    const struct mat_entry *e = &op->entry;
+    struct mat_op other;
+
+    if ((op->type != MAT_OP_ENTRY_PUT && op->type != MAT_OP_HOLD)
+        || !e->hold) {
+        return false;
+    }
+    while (mat_update_next(&rest, &other)) {
+        if ((other.type == MAT_OP_ENTRY_PUT || other.type == MAT_OP_HOLD)
+            && other.entry.zone == e->zone
+            && mat_addr_equal(&other.entry.hoa, &e->hoa)
+            && (mat_addr_is_zero(&e->moa) || mat_addr_is_zero(&other.entry.moa)
+                || mat_addr_equal(&other.entry.moa, &e->moa))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Tells that the entry of 'op' was put or its hold changed.  If the batch has
