@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from capture import SO_TIMESTAMPNS
-from guest import MIGRATION_PORT, capable
+from guest import read_text
 from switch import wait_until
 
 INTERVAL_US = 1000
@@ -103,6 +103,12 @@ class Lost(AssertionError):
     """The guest did not answer any more."""
 
 
+def has_crashed(guest, site):
+    """A kernel that goes on has nothing to say on its console."""
+    text = read_text(guest.monitor(site, "console"))
+    return any(word in text for word in ("panic", "BUG:", "Oops", "READY"))
+
+
 class Move:
     """kind: l2, mat, mat-hint, ofc."""
 
@@ -116,11 +122,9 @@ class Move:
     def run(self):
         """The row of this move."""
         self.began = time.time()
-        if self.network == "ofc":
-            self.rig.controller_works(True)
-        else:
-            self.rig.controller_works(False)
+        self.rig.controller_works(self.network == "ofc")
         with contextlib.ExitStack() as stack:
+            stack.callback(self.rig.controller_works, True)
             def tape(namespace, link):
                 new = Tape(namespace, link)
                 stack.callback(new.close)
@@ -130,7 +134,6 @@ class Move:
                 "mat": "uplink", "l2": "wire", "ofc": "far"}[self.network])
             self.at_old = tape(self.source.namespace, self.card.name)
             self._under_probes(tape)
-        self.rig.controller_works(True)
         row = self._row()
         self.rig.wait_reached(self.guest)
         return row
@@ -163,12 +166,17 @@ class Move:
     def _wait_answers(self, since):
         """Answers to probes that were sent after 'since'."""
         def enough():
+            if has_crashed(self.guest, self.target):
+                raise Lost(f"{self.kind}: the guest's kernel crashed on its "
+                           f"way to {self.target.name}")
             self.at_peer.read()
             sent = self.at_peer.echoes(REQUEST)
             return sum(sent.get(number, 0) > since for number
                        in self.at_peer.echoes(REPLY)) >= WARM_PROBES
         try:
             wait_until(enough, "answers", PATIENCE_S, 0.05)
+        except Lost:
+            raise
         except AssertionError:
             raise Lost(f"{self.kind}: no answers from the guest, which is "
                        f"moving to {self.target.name}") from None
@@ -183,13 +191,19 @@ class Move:
                 f"qmp={self.guest.monitor(self.source, 'matctl')}",
                 f"to-qmp={self.guest.monitor(self.target, 'matctl')}")
         else:
-            uri = f"tcp:{self.target.address4}:{MIGRATION_PORT}"
+            uri = self.guest.address_at(self.target)
             qmp.command("migrate-incoming", uri=uri)
             source.command("migrate-set-parameters", downtime_limit=50,
                            max_bandwidth=1 << 30)
+            if self.guest.must_stand_still():
+                source.command("stop")
             source.command("migrate", uri=uri)
         source.wait_event("MIGRATION",
                           lambda data: data["status"] == "completed")
+        if self.guest.must_stand_still():
+            qmp.wait_event("MIGRATION",
+                           lambda data: data["status"] == "completed")
+            qmp.command("cont")
         qmp.wait_event("RESUME")
         self.stop, self.start = stamp(source, "STOP"), stamp(qmp, "RESUME")
         self.bytes = source.command("query-migrate")["ram"]["transferred"]

@@ -14,8 +14,8 @@ The first line of standard input is JSON:
      "peer": {"mac", "hoa", "port", "site"},
      "sites": {DATAPATH_ID: {"guest_moa", "peer_moa", "mac", "router",
                "uplink"}}}
-Others are "at DATAPATH_ID": where the guest is now.  Says "ready" when all
-switches have connected, and "at DATAPATH_ID" after each move.
+Others are "at DATAPATH_ID": where the guest is now.  Says "listening", "ready"
+when all switches have connected, and "at DATAPATH_ID" after each move.
 """
 import ipaddress
 import json
@@ -111,11 +111,27 @@ class Controller:
                         set_field(ETH_DST, site["router"]),
                         output(0xfffffff8)]     # Where it came from.
 
+    def _send(self, number, data):
+        """A switch that is not there has it when it comes again."""
+        try:
+            self.switches[number].sendall(data)
+        except OSError as error:
+            print(f"switch {number}: {error}", file=sys.stderr, flush=True)
+
     def _set(self, number, fields, actions):
-        self.switches[number].sendall(flow_mod(ADD, fields, actions))
+        self._send(number, flow_mod(ADD, fields, actions))
 
     def move(self, number):
         """The guest is at switch 'number'."""
+        self._lead(number)
+        if self.at not in (None, number):
+            self._leave(self.sites[self.at], self.sites[self.peer["site"]],
+                        self.sites[number])
+        self.at = number
+        print(f"at {number}", flush=True)
+
+    def _lead(self, number):
+        """Packets of the pair, from and to this switch."""
         new, far = self.sites[number], self.sites[self.peer["site"]]
         guest, peer = self.guest, self.peer
         there = far["peer_moa"], new["guest_moa"]
@@ -126,31 +142,30 @@ class Controller:
         self._set(number, *self._arriving(new, there, peer, guest))
         self._set(number, *self._leaving(
             new, guest["port"], guest["hoa"], peer["hoa"], there[::-1]))
-        if self.at not in (None, number):
-            self._leave(self.sites[self.at], far, new)
-        self.at = number
-        print(f"at {number}", flush=True)
 
     def _leave(self, old, far, new):
         self._set(self.at, *self._redirected(
             old, (far["peer_moa"], old["guest_moa"]), new["guest_moa"]))
         fields, _ = self._leaving(old, self.guest["port"], self.guest["hoa"],
                                   self.peer["hoa"], ("0.0.0.0", "0.0.0.0"))
-        self.switches[self.at].sendall(flow_mod(DELETE_STRICT, fields))
+        self._send(self.at, flow_mod(DELETE_STRICT, fields))
 
     # Messages.
 
     def connected(self, number, sock):
+        again = number in self.switches
         self.switches[number] = sock
         self._set(number, [(ETH_TYPE, ETH_RARP)], [output(TO_CONTROLLER)])
-        if len(self.switches) == len(self.sites):
+        if again and self.at is not None:
+            self._lead(self.at)
+        elif len(self.switches) == len(self.sites) and not again:
             print("ready", flush=True)
 
     def packet_in(self, sock, body):
         length, = struct.unpack_from("!H", body, 18)
         data = body[16 + length + -length % 8 + 2:]
-        number = next(n for n, s in self.switches.items() if s is sock)
-        if (data[6:12].hex(":") == self.guest["mac"]
+        number = next((n for n, s in self.switches.items() if s is sock), 0)
+        if (number and data[6:12].hex(":") == self.guest["mac"]
                 and number != self.at
                 and len(self.switches) == len(self.sites)):
             self.move(number)
@@ -164,7 +179,10 @@ class Connection:
 
     def readable(self):
         """False at the end."""
-        piece = self.sock.recv(1 << 16)
+        try:
+            piece = self.sock.recv(1 << 16)
+        except OSError:
+            piece = b""
         self.buffer += piece
         while len(self.buffer) >= 8:
             _, kind, length, xid = struct.unpack_from("!BBHI", self.buffer)
@@ -188,6 +206,7 @@ class Connection:
 def main():
     controller = Controller(json.loads(sys.stdin.readline()))
     server = socket.create_server(("", int(sys.argv[1])))
+    print("listening", flush=True)
     selector = selectors.DefaultSelector()
     selector.register(server, selectors.EVENT_READ)
     selector.register(sys.stdin, selectors.EVENT_READ)
