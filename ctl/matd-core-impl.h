@@ -44,6 +44,8 @@ struct matd_core {
     bool must_feed, must_configure;
     struct matd_told told[MAT_AGENT_UPLINKS_MAX];
     char active[MAT_PORT_NAME_SIZE];    /* The uplink by which VMNs send. */
+    char better[MAT_PORT_NAME_SIZE];    /* One before it that is up, or "". */
+    int64_t failback_ms;        /* When they go back to that, or INT64_MAX. */
 
     int64_t save_ms;            /* When to save, or INT64_MAX. */
     int save_errno;             /* As logged. */
@@ -64,6 +66,8 @@ void matd_core_gossip_wait(struct matd_core *);
 /* matd-core-uplinks.c: tells agent, flows and routes about the uplinks, and
  * the flows about the ports. */
 void matd_core_feed_uplinks(struct matd_core *);
+void matd_core_uplinks_run(struct matd_core *);
+void matd_core_uplinks_wait(const struct matd_core *);
 
 /* matd-core-status.c: what matctl asks. */
 void matd_core_status_init(struct matd_core *);

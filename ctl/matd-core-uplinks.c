@@ -3,9 +3,10 @@
 /* Which uplink is used for what.
  *
  * VMNs send by one uplink, the active one: the first that is up, until it goes
- * down.  The agent gives VMNs MoAs of an uplink that is up, and flows and next
- * hops must fit.  All of the host's addresses are on the bridge's own port;
- * which network is behind which uplink is told by the pools that name one
+ * down, or one before it has been up for mat-failback seconds.  The agent
+ * gives VMNs MoAs of that, and flows and next hops must fit.  All of the
+ * host's addresses are on the bridge's own port; which network is behind which
+ * uplink is told by the pools that name one
  * (ITEM%UPLINK), and what no pool tells is behind the first. */
 
 #include <config.h>
@@ -13,6 +14,7 @@
 #include "matd-core-impl.h"
 
 #include "openvswitch/ofp-port.h"
+#include "openvswitch/poll-loop.h"
 #include "openvswitch/vlog.h"
 #include "timeval.h"
 #include "util.h"
@@ -147,6 +149,43 @@ find_uplink(const struct matd_core *core, const char *name)
     return NULL;
 }
 
+/* The first before 'active' that is up, or null. */
+static const struct matd_uplink *
+find_better(const struct matd_core *core, const struct matd_uplink *active)
+{
+    const struct matd_uplink *uplink;
+
+    for (size_t i = 0; (uplink = matd_config_uplink(core->config, i)); i++) {
+        if (uplink == active) {
+            break;
+        } else if (uplink->is_up) {
+            return uplink;
+        }
+    }
+    return NULL;
+}
+
+/* Watches whether an uplink before the active one stays up. */
+static void
+await_failback(struct matd_core *core, const struct matd_uplink *active)
+{
+    uint32_t failback_s = matd_config_get(core->config)->failback_s;
+    const struct matd_uplink *better = find_better(core, active);
+
+    if (!better || !failback_s) {
+        core->better[0] = '\0';
+        core->failback_ms = INT64_MAX;
+    } else if (strcmp(core->better, better->name)) {
+        ovs_strlcpy(core->better, better->name, sizeof core->better);
+        core->failback_ms = time_msec() + failback_s * INT64_C(1000);
+    } else if (time_msec() >= core->failback_ms) {
+        VLOG_INFO("uplink %s is up for %"PRIu32" s: VMs send by it again",
+                  better->name, failback_s);
+        ovs_strlcpy(core->active, better->name, sizeof core->active);
+        await_failback(core, better);
+    }
+}
+
 static void
 choose_active(struct matd_core *core)
 {
@@ -154,8 +193,11 @@ choose_active(struct matd_core *core)
     const struct matd_uplink *uplink;
 
     if (active && active->is_up) {
+        await_failback(core, active);
         return;
     }
+    core->better[0] = '\0';
+    core->failback_ms = INT64_MAX;
     for (size_t i = 0; (uplink = matd_config_uplink(core->config, i)); i++) {
         if (uplink->is_up) {
             if (active) {
@@ -281,9 +323,26 @@ void
 matd_core_feed_uplinks(struct matd_core *core)
 {
     choose_active(core);
+    mat_agent_use_uplink(core->agent, time_usec(), core->active);
     for (size_t i = 0; i < MAT_AGENT_UPLINKS_MAX; i++) {
         feed_uplink(core, i);
     }
     feed_flows(core);
     feed_routes(core);
+}
+
+void
+matd_core_uplinks_run(struct matd_core *core)
+{
+    if (core->is_ready && time_msec() >= core->failback_ms) {
+        matd_core_feed_uplinks(core);
+    }
+}
+
+void
+matd_core_uplinks_wait(const struct matd_core *core)
+{
+    if (core->failback_ms != INT64_MAX) {
+        poll_timer_wait_until(core->failback_ms);
+    }
 }

@@ -62,7 +62,7 @@ matd_core_create(const struct matd_core_options *options)
         VLOG_WARN("state: %s", warning);
     }
     core->is_active = true;
-    core->save_ms = INT64_MAX;
+    core->save_ms = core->failback_ms = INT64_MAX;
     core->config = matd_config_create(options->database, &config_handler,
                                       core);
     core->agent = mat_agent_create(seed, matd_config_get(core->config),
@@ -128,6 +128,7 @@ matd_core_run(struct matd_core *core)
     }
     pump(core, now_us);
     feed(core);
+    matd_core_uplinks_run(core);
     matd_flows_run(core->flows);
     matd_metrics_run(core->metrics, now_us);
     if (time_msec() >= core->save_ms) {
@@ -166,6 +167,7 @@ matd_core_wait(struct matd_core *core)
     matd_core_gossip_wait(core);
     wait_until_us(matd_path_deadline_us(core->path));
     wait_until_us(mat_agent_deadline_us(core->agent));
+    matd_core_uplinks_wait(core);
     matd_flows_wait(core->flows);
     matd_metrics_wait(core->metrics);
     poll_fd_wait(matd_state_fd(core->state), POLLIN);

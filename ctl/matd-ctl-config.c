@@ -144,6 +144,7 @@ keys_to_json(const struct mat_agent_config *config)
     add_number(keys, "mat-quarantine", config->quarantine_s);
     add_number(keys, "mat-stock", config->stock);
     add_number(keys, "mat-parked", config->parked_s);
+    add_number(keys, "mat-failback", config->failback_s);
     for (size_t i = 0; i < config->n_zones; i++) {
         add_zone(keys, &config->zones[i]);
     }

@@ -16,6 +16,7 @@ lib_libmat_a_SOURCES += \
 	lib/mat-agent-output.c \
 	lib/mat-agent-port.c \
 	lib/mat-agent-refresh.c \
+	lib/mat-agent-renumber.c \
 	lib/mat-agent-stay.c \
 	lib/mat-agent-sync.c \
 	lib/mat-agent-view.c \

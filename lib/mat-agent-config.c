@@ -304,6 +304,12 @@ parse_parked(const char *s, struct parse *p)
     return parse_u32(s, 0, 315360000, &p->config->parked_s);
 }
 
+static bool
+parse_failback(const char *s, struct parse *p)
+{
+    return parse_u32(s, 0, 86400, &p->config->failback_s);
+}
+
 /* KEY("name", member, parse function, "form") */
 #define KEYS                                                                  \
     KEY("mat-bridge", bridge, parse_bridge, "the name of a bridge")           \
@@ -330,6 +336,8 @@ parse_parked(const char *s, struct parse *p)
     KEY("mat-quarantine", quarantine_s, parse_quarantine,                     \
         "seconds, from 1 to 86400")                                           \
     KEY("mat-stock", stock, parse_stock, "a number from 0 to 256")            \
+    KEY("mat-failback", failback_s, parse_failback,                           \
+        "seconds, up to 86400, or 0 for never")                               \
     KEY("mat-home", home, parse_home, "true or false")                        \
     KEY("mat-metrics", metrics, parse_metrics,                                \
         "127.0.0.1:PORT, [::1]:PORT or off")                                  \
@@ -361,6 +369,7 @@ mat_agent_config_default(struct mat_agent_config *c)
     c->quarantine_s = 300;
     c->stock = 8;
     c->parked_s = 604800;
+    c->failback_s = 60;
 }
 
 void

@@ -68,6 +68,8 @@ struct mat_agent_config {
     uint32_t quarantine_s;
     uint32_t stock;             /* Probed MoAs ready, per family. */
     uint32_t parked_s;
+    uint32_t failback_s;        /* A better uplink is up for so long before VMs
+                                 * go back to it; 0: never. */
     size_t n_zones;
     struct mat_agent_zone zones[MAT_AGENT_ZONES_MAX];   /* Ascending. */
 };

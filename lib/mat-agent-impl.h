@@ -258,6 +258,8 @@ struct mat_agent {
     struct mat_learn *learn;
     struct mat_moa_uplink uplinks[MAT_MOA_UPLINKS_MAX];
     size_t n_uplinks;
+    char active[MAT_PORT_NAME_SIZE];    /* The uplink by which VMNs send; "" if
+                                         * nobody has told. */
 
     struct mat_index homes;     /* By zone and HoA. */
     struct mat_index guests;    /* By zone and MAC. */
@@ -389,17 +391,24 @@ void mat_stay_set_dock(struct mat_agent *, struct mat_stay *,
                        struct mat_dock *);
 void mat_stay_timer(struct mat_agent *, struct mat_stay *);
 bool mat_stay_take_moa(struct mat_agent *, struct mat_stay *);
+/* Another one, of 'uplink' unless that is null. */
+bool mat_stay_take_moa_by(struct mat_agent *, struct mat_stay *,
+                          const char *uplink);
 void mat_stay_adopt_moa(struct mat_agent *, struct mat_stay *);
 void mat_stay_claim(struct mat_agent *, struct mat_stay *);
 /* Says again all that the engine should know of it. */
 void mat_stay_tell(struct mat_agent *, struct mat_stay *);
 void mat_stay_acked(struct mat_agent *);
-void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
 
 /* mat-agent-hold.c: LIVE; the stop of the VM. */
 void mat_stay_hold(struct mat_agent *, struct mat_stay *, bool hold);
 void mat_stay_hold_tail(struct mat_agent *, struct mat_stay *);
 void mat_stay_end_tail(struct mat_agent *, struct mat_stay *);
+
+/* mat-agent-renumber.c */
+void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
+void mat_agent_renumber_all(struct mat_agent *, const char *uplink,
+                            bool leaves);
 
 /* mat-agent-hear.c: who is where. */
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,
@@ -428,6 +437,7 @@ struct mat_dock *mat_dock_get(struct mat_agent *, const char *name);
 void mat_dock_put(struct mat_agent *, struct mat_dock *);
 void mat_dock_ref(struct mat_dock *);
 void mat_dock_unref(struct mat_agent *, struct mat_dock *);
+size_t mat_agent_find_uplink(const struct mat_agent *, const char *name);
 void mat_dock_start(struct mat_agent *, struct mat_dock *);
 void mat_dock_configure(struct mat_agent *, struct mat_dock *);
 void mat_dock_set_odp(struct mat_agent *, struct mat_dock *, uint32_t);

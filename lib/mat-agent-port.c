@@ -455,8 +455,8 @@ mat_agent_port_removed(struct mat_agent *a, int64_t now_us, const char *name)
 
 /* Uplinks. */
 
-static size_t
-find_uplink(const struct mat_agent *a, const char *name)
+size_t
+mat_agent_find_uplink(const struct mat_agent *a, const char *name)
 {
     size_t i = 0;
 
@@ -464,27 +464,6 @@ find_uplink(const struct mat_agent *a, const char *name)
         i++;
     }
     return i;
-}
-
-/* An uplink has failed: its VMNs get MoAs of another. */
-static void
-leave_uplink(struct mat_agent *a, const char *name)
-{
-    struct mat_moa_info info;
-    size_t cursor = 0;
-
-    while (mat_moa_next_info(a->moa, &cursor, &info)) {
-        struct mat_home *home;
-
-        if (info.state != MAT_MOA_USED || strcmp(info.uplink, name)) {
-            continue;
-        }
-        home = mat_home_find(a, info.owner.zone, &info.owner.hoa);
-        if (home && home->stay && home->stay->has_moa
-            && mat_addr_equal(&home->stay->moa, &info.moa)) {
-            mat_stay_renumber(a, home->stay);
-        }
-    }
 }
 
 static bool
@@ -502,7 +481,7 @@ void
 mat_agent_uplink(struct mat_agent *a, int64_t now_us,
                  const struct mat_moa_uplink *uplink, uint16_t mtu)
 {
-    size_t i = find_uplink(a, uplink->name);
+    size_t i = mat_agent_find_uplink(a, uplink->name);
     struct mat_dock *dock;
     bool was_up;
 
@@ -525,7 +504,7 @@ mat_agent_uplink(struct mat_agent *a, int64_t now_us,
         mat_dock_start(a, dock);
         mat_agent_configure_moa(a);
         if (was_up && !uplink->up && has_other_uplink(a, uplink->name)) {
-            leave_uplink(a, uplink->name);
+            mat_agent_renumber_all(a, uplink->name, true);
         }
     }
 }
@@ -534,7 +513,7 @@ void
 mat_agent_uplink_removed(struct mat_agent *a, int64_t now_us,
                          const char *name)
 {
-    size_t i = find_uplink(a, name);
+    size_t i = mat_agent_find_uplink(a, name);
     struct mat_dock *dock = mat_dock_find(a, name);
 
     a->now_us = now_us;

@@ -127,8 +127,25 @@ complain_of_moa(struct mat_agent *a, struct mat_home *home,
     home->is_noted = true;
 }
 
-static bool
-take_moa_by(struct mat_agent *a, struct mat_stay *stay, const char *uplink)
+/* One of the uplink by which VMNs send, if it has any, else as wanted. */
+static enum mat_moa_result
+take_of_active(struct mat_agent *a, const struct mat_moa_want *want,
+               struct mat_moa_info *info)
+{
+    struct mat_moa_want active = *want;
+
+    if (!want->uplink && a->active[0] && a->n_uplinks > 1) {
+        active.uplink = a->active;
+        if (mat_moa_take(a->moa, a->now_us, &active, info) == MAT_MOA_OK) {
+            return MAT_MOA_OK;
+        }
+    }
+    return mat_moa_take(a->moa, a->now_us, want, info);
+}
+
+bool
+mat_stay_take_moa_by(struct mat_agent *a, struct mat_stay *stay,
+                     const char *uplink)
 {
     struct mat_home *home = stay->home;
     const struct mat_moa_want want = {
@@ -138,7 +155,7 @@ take_moa_by(struct mat_agent *a, struct mat_stay *stay, const char *uplink)
     struct mat_moa_info info;
     enum mat_moa_result result;
 
-    result = mat_moa_take(a->moa, a->now_us, &want, &info);
+    result = take_of_active(a, &want, &info);
     if (result != MAT_MOA_OK) {
         complain_of_moa(a, home, result);
         return false;
@@ -179,7 +196,7 @@ mat_stay_take_moa(struct mat_agent *a, struct mat_stay *stay)
     if (stay->has_moa && stay->state == MAT_LIFE_GONE) {
         leave_drained_moa(a, stay);
     }
-    return stay->has_moa || take_moa_by(a, stay, NULL);
+    return stay->has_moa || mat_stay_take_moa_by(a, stay, NULL);
 }
 
 /* After a restart: the MoA that it had is its own, or it gets another. */
@@ -193,7 +210,7 @@ mat_stay_adopt_moa(struct mat_agent *a, struct mat_stay *stay)
     if (result != MAT_MOA_OK) {
         stay->has_moa = false;
         if (stay->state != MAT_LIFE_GONE) {
-            take_moa_by(a, stay, NULL);
+            mat_stay_take_moa_by(a, stay, NULL);
         }
     }
 }
@@ -714,71 +731,5 @@ mat_stay_timer(struct mat_agent *a, struct mat_stay *stay)
         break;
     case MAT_LIFE_ABSENT:
         break;
-    }
-}
-
-/* Renumbering: the uplink's addresses have changed, or it failed. */
-
-/* The first uplink that is up, unless the MoA is there already. */
-static const char *
-better_uplink(const struct mat_agent *a, const struct mat_stay *stay)
-{
-    struct mat_moa_info info;
-
-    if (!mat_moa_find(a->moa, &stay->moa, &info)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < a->n_uplinks; i++) {
-        if (a->uplinks[i].up && strcmp(a->uplinks[i].name, info.uplink)) {
-            return a->uplinks[i].name;
-        }
-    }
-    return NULL;
-}
-
-/* Gives it another MoA.  The old one stays good as a destination for as long
- * as a peer may not know better. */
-void
-mat_stay_renumber(struct mat_agent *a, struct mat_stay *stay)
-{
-    struct mat_addr old = stay->moa;
-    struct mat_moa_info info;
-    struct mat_agent_migration *m;
-    struct mat_slot *slot;
-    char name[MAT_HOME_STRLEN], from[MAT_ADDR_STRLEN], to[MAT_ADDR_STRLEN];
-
-    if (!stay->has_moa || (stay->state != MAT_LIFE_LIVE
-                           && stay->state != MAT_LIFE_PREPARED)) {
-        return;
-    }
-    mat_moa_find(a->moa, &old, &info);
-    if (!take_moa_by(a, stay, info.draining ? NULL : better_uplink(a, stay))
-        || mat_addr_equal(&old, &stay->moa)) {
-        return;
-    }
-    mat_agent_count(a, MAT_AGENT_C_RENUMBERED);
-    slot = mat_home_slot(stay->home, &old);
-    if (slot) {
-        mat_slot_retire(a, slot);
-    }
-    mat_agent_log(a, MAT_AGENT_INFO, "%s: MoA %s -> %s, renumbered",
-                  mat_home_format(stay->home, name),
-                  mat_addr_format(&old, from),
-                  mat_addr_format(&stay->moa, to));
-    mat_home_refresh(a, stay->home);
-    if (slot) {
-        slot->is_own = true;
-    } else {
-        mat_moa_release(a->moa, a->now_us, &old);
-    }
-    if (stay->state == MAT_LIFE_LIVE) {
-        m = mat_migration_start(a, stay->home, MAT_MIGRATION_RENUMBERED,
-                                "uplink");
-        mat_stay_claim(a, stay);
-        if (m && !mat_agent_has_gossip(a)) {
-            mat_migration_end(a, m, MAT_MIGRATION_DONE);
-        }
-    } else {
-        mat_stay_tell(a, stay);
     }
 }

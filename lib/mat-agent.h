@@ -99,6 +99,9 @@ void mat_agent_uplink(struct mat_agent *, int64_t now_us,
                       const struct mat_moa_uplink *, uint16_t mtu);
 void mat_agent_uplink_removed(struct mat_agent *, int64_t now_us,
                               const char *name);
+/* VMNs send by this one now: those with MoAs of others get MoAs of it. */
+void mat_agent_use_uplink(struct mat_agent *, int64_t now_us,
+                          const char *name);
 
 /* Inputs: the gossip engine.  'gossip' null: this host is alone.  'recorder'
  * may be null.  Both are the caller's and must stay until replaced. */

@@ -8,7 +8,7 @@ import time
 import agent_rig
 import frames
 from agent_harness import RIGS, test
-from agent_rig import Agents
+from agent_rig import PATIENCE_S, Agents
 from harness import assert_same
 from netns import Namespace, connect
 from switch import wait_until
@@ -168,6 +168,25 @@ def vms_get_addresses_of_the_other_network_when_one_fails(rig):
             rig.wait_seen(rig.m)
             go_on()
         go_on()
+
+
+def wait_moa(rig, network):
+    wait_until(lambda: rig.b.mapping(7, rig.a1.v4)["moa"].startswith(
+        f"{network}."), f"a MoA of {network}", PATIENCE_S)
+
+
+@test(rig="networks")
+def vms_go_back_to_the_first_network_when_it_stays_up(rig):
+    rig.a.configure(mat_failback="2")
+    try:
+        with sessions((rig.a1, rig.b1)) as go_on:
+            with down(rig.router.namespace, "a"):
+                wait_moa(rig, SECOND4)
+                go_on()
+            wait_moa(rig, rig.a.subnet4)
+            go_on()
+    finally:
+        rig.a.configure(mat_failback=None)
 
 
 @test(rig="networks")

@@ -250,6 +250,48 @@ test_another_uplink_takes_over(void **state)
     end(f);
 }
 
+/* VMNs go back to an uplink when told, new ones get MoAs of the one that is
+ * used, and late packets come to both. */
+static void
+test_vmns_follow_the_uplink_that_is_used(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_moa_uplink second = {
+        .name = "eth1", .up = true, .mac = { { 2, 0xee, 0, 0, 1, 0 } },
+        .n_subnets = 1
+    };
+    struct mat_addr old = fleet_moa(f, 0, VM), new;
+    struct mat_agent *a = f->hosts[0].agent;
+    struct mat_entry e;
+
+    (void) state;
+    mat_addr_parse("172.17.1.1", &second.subnets[0].addr);
+    second.subnets[0].plen = 24;
+    configure(f, 0, "172.16.1.64/26,172.17.1.64/26", MAT_AGENT_ACTIVE);
+    mat_table_port_attached(f->hosts[0].table, "eth1", 40, &second.mac, 1500);
+    mat_agent_use_uplink(a, f->now_us, "eth0");
+    mat_agent_uplink(a, f->now_us, &second, 1500);
+    fleet_run(f, 5 * SIM_S);
+    new = fleet_moa(f, 0, VM);
+    assert_true(mat_addr_equal(&new, &old));
+    mat_agent_use_uplink(a, f->now_us, "eth1");
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    new = fleet_moa(f, 0, VM);
+    assert_int_equal(new.b[13], 17);
+    assert_true(fleet_by_moa(f, 0, &old, &e));
+    fleet_boot(f, 0, "vm6", 6, "10.1.0.6");
+    assert_int_equal(fleet_moa(f, 0, "10.1.0.6").b[13], 17);
+
+    mat_agent_use_uplink(a, f->now_us, "eth0");
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    fleet_expect_at(f, 0, "vm6", "10.1.0.6");
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 16);
+    assert_true(fleet_by_moa(f, 0, &new, &e));
+    end(f);
+}
+
 /* Modes. */
 
 static void
@@ -366,6 +408,7 @@ main(void)
         cmocka_unit_test(test_no_moa_is_said_and_mended),
         cmocka_unit_test(test_at_home_nothing_is_rewritten),
         cmocka_unit_test(test_another_uplink_takes_over),
+        cmocka_unit_test(test_vmns_follow_the_uplink_that_is_used),
         cmocka_unit_test(test_shadow_touches_nothing),
         cmocka_unit_test(test_work_does_not_grow_with_what_is_known),
     };
