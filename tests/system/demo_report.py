@@ -16,6 +16,7 @@ from frames import UDP
 from guest import QEMU
 from netns import CommandError, run
 
+TABLE = 2                               # Its indent.
 NOTHING = {"sent": 0, "lost": 0, "doubled": 0, "overtaken": 0}
 
 
@@ -40,9 +41,9 @@ def hypervisor(image):
         return text
     why = ("a guest does not boot with it" if os.path.exists("/dev/kvm")
            else "there is no /dev/kvm")
-    return (text + f"\nKVM does not work here ({why}), so the guest is "
-            "slow,\nand its memory is shared by both QEMUs, not copied: TCG "
-            "may lose writes then.")
+    return (text + f"\nKVM does not work here ({why}), so the\nguest is "
+            "slow, and its memory is shared by both QEMUs, not copied,\n"
+            "as TCG may lose writes then.")
 
 
 def run_of(traffic, moves):
@@ -93,13 +94,13 @@ def tell(story, rig, result, options):
     shown = result.run
     if options.plain:                   # What is lost on the way there.
         shown = dataclasses.replace(shown, moves=shown.moves[:1])
-    story.say("\n".join(demo_result.table(shown)))
+    story.say("\n".join(demo_result.table(shown)), TABLE)
     story.say("")
     complaints = [] if options.plain else rig.complaints()
     for name, value in verdicts(rig, result, options):
-        story.say(f"{name:<30}{value}")
+        story.say(f"{name:<31}{value}", TABLE)
     for problem in (result.faults + complaints)[:5]:
-        story.say(f"! {problem}")
+        story.say(f"! {problem}", TABLE)
     write_files(story, result, options)
     story.took(f"All in all {time.monotonic() - story.begin:.0f} s")
     died = bool(result.traffic.transfer.error)

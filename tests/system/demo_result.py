@@ -162,12 +162,12 @@ def table(run):
     heads = [move.title() for move in run.moves] + ["in all"]
     def cut(cells):
         return "".join(f"{cell:>{width}}" for cell, width in zip(
-            cells, [12] * len(run.moves) + [16])).rstrip()
+            cells, [11] * len(run.moves) + [14])).rstrip()
 
-    lines = [f"{'':<31}{cut(heads)}"]
+    lines = [f"{'':<30}{cut(heads)}"]
     for name, cells, total in rows(run):
         if name is None:
             lines.append("")
         elif any(cells) or total:
-            lines.append(f"{name:<31}{cut([*cells, total])}")
+            lines.append(f"{name:<30}{cut([*cells, total])}")
     return lines

@@ -105,7 +105,7 @@ class MatSites(Agents):
                 said = process.stdout.read().strip()
                 if process.returncode:
                     raise CommandError(f"matctl migrate: {said}")
-            say(said)
+            say(said.splitlines()[-1])
             return (event_time(guest.qmp, "STOP"),
                     event_time(incoming, "RESUME"))
 

@@ -26,10 +26,10 @@ class Story:
         self._wipe()
         print(f"\n[{self.number}/{self.n_steps}] {text}", flush=True)
 
-    def say(self, text):
+    def say(self, text, indent=6):
         self._wipe()
         for line in text.split("\n"):
-            print(("      " + line).rstrip(), flush=True)
+            print((" " * indent + line).rstrip(), flush=True)
 
     def took(self, text):
         self.say(f"{text}  ({time.monotonic() - self.start:.1f} s)")
