@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 script_tests += tests/system/check-demo.py
+dist_doc_DATA += docs/demo.svg
 EXTRA_DIST += \
 	tests/system/README \
 	tests/system/agent_harness.py \
