@@ -38,6 +38,7 @@ struct report {
     char *parent;               /* Its parent, made by mkdtemp(). */
     const char *name;           /* Last part of 'dir'. */
     unsigned int n_missing;
+    bool has_matd;              /* It answers, as far as is known. */
 };
 
 static FILE *
@@ -96,20 +97,26 @@ put_reply(struct report *report, const char *target, const char *name,
     free(why);
 }
 
-/* All pages of a list of matd. */
+/* All pages of a list of matd.  That it does not answer is said once. */
 static void
 put_pages(struct report *report, const char *name, const char *command)
 {
-    struct json *reply;
+    enum matctl_status status = MATCTL_NO_MATD;
+    struct json *reply = NULL;
 
-    if (matctl_ask_pages(report->ctl, &reply, command, NULL) == MATCTL_OK) {
+    if (report->has_matd) {
+        status = matctl_ask_pages(report->ctl, &reply, command, NULL);
+        report->has_matd = status != MATCTL_NO_MATD;
+    }
+    if (status == MATCTL_OK) {
         char *text = json_to_string(reply, JSSF_PRETTY | JSSF_SORT);
 
         put(report, name, text);
         free(text);
         json_destroy(reply);
     } else {
-        missing(report, name, "see above");
+        missing(report, name, report->has_matd ? "refused"
+                : "matd does not answer");
     }
 }
 
@@ -157,7 +164,8 @@ put_switch(struct report *report)
         put_reply(report, report->ctl->switch_target, commands[i][0],
                   commands[i][1], 0, NULL);
     }
-    if (matctl_ask(report->ctl, &status, "mat/status", NULL) == MATCTL_OK) {
+    if (report->has_matd
+        && matctl_ask(report->ctl, &status, "mat/status", NULL) == MATCTL_OK) {
         bridge = matctl_string(status, "bridge");
         if (*bridge) {
             char *args[1] = { CONST_CAST(char *, bridge) };
@@ -322,9 +330,14 @@ put_hex(const char *hex, FILE *file)
 static void
 put_recording(struct report *report)
 {
-    FILE *file = create(report, "recording.bin");
     int64_t offset = 0, size = 1;
+    FILE *file;
 
+    if (!report->has_matd) {
+        missing(report, "recording.bin", "matd does not answer");
+        return;
+    }
+    file = create(report, "recording.bin");
     while (file && offset < size) {
         char *arg = xasprintf("%"PRId64, offset);
         enum matctl_status status;
@@ -425,7 +438,7 @@ enum matctl_status
 matctl_bugreport(struct matctl *ctl, int argc OVS_UNUSED,
                  char *argv[] OVS_UNUSED)
 {
-    struct report report = { .ctl = ctl };
+    struct report report = { .ctl = ctl, .has_matd = true };
     enum matctl_status status = MATCTL_FAILED;
 
     if (open_report(&report)) {

@@ -13,7 +13,10 @@
 #include "timeval.h"
 #include "util.h"
 
-enum { LOOK_US = 200000 };      /* Between looks at migrations. */
+enum {
+    LOOK_US = 200000,           /* Between looks at migrations... */
+    MANY = 16                   /* ...if fewer begin. */
+};
 
 struct ask {
     void (*answer)(void *aux, const char *text);
@@ -28,6 +31,7 @@ struct matd_metrics {
     struct matd_numbers numbers;        /* The last complete ones... */
     struct matd_numbers incoming;       /* ...and those that come. */
     int64_t look_us;            /* When to look at migrations again. */
+    uint64_t looked_id;         /* The newest one then, or some time ago. */
     struct ask asks[MATD_METRICS_ASKS_MAX];
     size_t n_asks;
 };
@@ -108,6 +112,21 @@ look_at_migrations(struct matd_metrics *metrics)
             count_phases(moves, &m);
         }
     }
+}
+
+/* So many that some may soon be forgotten unseen? */
+static bool
+many_began(struct matd_metrics *metrics)
+{
+    struct mat_agent_migration newest;
+    size_t cursor = 0;
+
+    if (!mat_agent_next_migration(metrics->ctl->agent, &cursor, &newest)
+        || newest.id - metrics->looked_id < MANY) {
+        return false;
+    }
+    metrics->looked_id = newest.id;
+    return true;
 }
 
 /* Asking. */
@@ -200,7 +219,7 @@ first_deadline_ms(const struct matd_metrics *m)
 void
 matd_metrics_run(struct matd_metrics *m, int64_t now_us)
 {
-    if (now_us >= m->look_us) {
+    if (now_us >= m->look_us || many_began(m)) {
         m->look_us = now_us + LOOK_US;
         look_at_migrations(m);
     }
@@ -211,7 +230,8 @@ matd_metrics_run(struct matd_metrics *m, int64_t now_us)
 }
 
 /* Migrations alone wake nobody: matd wakes often enough to see each of them
- * before MAT_AGENT_MIGRATIONS_MAX others have come. */
+ * before MAT_AGENT_MIGRATIONS_MAX others have come, as it does so for all that
+ * may begin one. */
 void
 matd_metrics_wait(struct matd_metrics *m)
 {

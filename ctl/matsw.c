@@ -449,6 +449,21 @@ find_command(int argc, char *argv[])
     return NULL;
 }
 
+/* Wrong words are named whether the switch is there or not. */
+static bool
+check_words(const struct command *command, int argc, char *argv[])
+{
+    char error[MAT_PARSE_ERROR_MAX];
+    struct mat_op op;
+
+    if (command->run == run_operation
+        && !mat_parse(argc, (const char *const *) argv, &op, error)) {
+        fail(argv[0], error);
+        return false;
+    }
+    return true;
+}
+
 static int
 run(const struct command *command, const char *path, enum mat_text_style style,
     int argc, char *argv[])
@@ -513,6 +528,9 @@ main(int argc, char *argv[])
     if (!command) {
         fail(argv[optind], "no such command, or not with so many words; "
              "\"matsw --help\" lists them");
+        return 2;
+    }
+    if (!check_words(command, argc - optind, argv + optind)) {
         return 2;
     }
     return run(command, path, style, argc - optind, argv + optind);
