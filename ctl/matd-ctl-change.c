@@ -117,6 +117,9 @@ unixctl_hint(struct unixctl_conn *conn, int argc, const char *argv[],
     if (n < 0) {
         reply_error(conn, "a hint must name a VM by hoa=, mac=, iface-id= or "
                     "port=");
+    } else if (n == MAT_HINT_AWAITED) {
+        reply_text(conn, "prepare: its zone is not on this host, so peers are "
+                   "asked for the VM");
     } else if (!n) {
         reply_error(conn, "no VM that is known, and no port of this host, "
                     "fits; \"matctl vms --all\" and \"matctl config\" list "

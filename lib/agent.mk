@@ -4,6 +4,7 @@
 
 dist_doc_DATA += docs/agent.md
 lib_libmat_a_SOURCES += \
+	lib/mat-agent-await.c \
 	lib/mat-agent-behind.c \
 	lib/mat-agent-claim.c \
 	lib/mat-agent-event.c \

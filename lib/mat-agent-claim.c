@@ -56,6 +56,19 @@ mat_agent_call(struct mat_agent *a, enum mat_recorder_kind kind,
     return mat_call_make(a->gossip, a->recorder, &call);
 }
 
+void
+mat_agent_tell_zone(struct mat_agent *a, uint32_t zone, bool present)
+{
+    const struct mat_call call = {
+        .kind = MAT_REC_ZONE, .now_us = a->now_us, .zone = zone,
+        .flag = present
+    };
+
+    if (mat_agent_has_gossip(a)) {
+        mat_call_make(a->gossip, a->recorder, &call);
+    }
+}
+
 static void
 log_host(struct mat_agent *a, const struct mat_output *out)
 {
@@ -124,6 +137,8 @@ live_elsewhere(struct mat_agent *a, struct mat_home *home)
         if (dock && dock->is_given && dock->config.has_mac) {
             mat_home_step(a, home, MAT_LIFE_PREPARE, dock, "claim");
             start_if_heard(a, home, dock);
+        } else if (mat_agent_is_awaited(a, home)) {
+            mat_home_step(a, home, MAT_LIFE_PREPARE, NULL, "hint");
         }
     }
 }
@@ -444,8 +459,9 @@ mat_agent_tell_all(struct mat_agent *a)
     size_t cursor = 0;
 
     while ((here = mat_index_next(&a->zones, &cursor)) != NULL) {
-        mat_gossip_zone(a->gossip, a->now_us, here->zone.zone, true);
+        mat_agent_tell_zone(a, here->zone.zone, true);
     }
+    mat_agent_tell_awaited(a);
     mat_agent_tell_pools(a);
     cursor = 0;
     while ((home = mat_index_next(&a->homes, &cursor)) != NULL) {

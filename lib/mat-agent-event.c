@@ -450,15 +450,13 @@ hint_any_zone(struct mat_agent *a, const struct mat_agent_hint *hint)
     return n;
 }
 
-int
-mat_agent_hint(struct mat_agent *a, int64_t now_us,
-               const struct mat_agent_hint *hint)
+static int
+hint_known(struct mat_agent *a, const struct mat_agent_hint *hint)
 {
     struct mat_dock *dock = dock_of_hint(a, hint);
     struct mat_home *home;
     const char *port;
 
-    a->now_us = now_us;
     if (hint->has_hoa) {
         home = mat_home_find(a, hint->zone, &hint->hoa);
         if (!home || !home->guest) {
@@ -481,4 +479,15 @@ mat_agent_hint(struct mat_agent *a, int64_t now_us,
         return hint_dock(a, dock, hint->kind);
     }
     return hint->iface_id[0] || hint->port[0] ? 0 : -1;
+}
+
+int
+mat_agent_hint(struct mat_agent *a, int64_t now_us,
+               const struct mat_agent_hint *hint)
+{
+    int n;
+
+    a->now_us = now_us;
+    n = hint_known(a, hint);
+    return !n && mat_agent_await_guest(a, hint) ? MAT_HINT_AWAITED : n;
 }

@@ -35,6 +35,7 @@ enum {
     MAT_AGENT_PENDING_MAX = 1024,       /* Events of ports not yet known. */
     MAT_AGENT_KEPT_MAX = 4,     /* Of one port that is not told of yet. */
     MAT_AGENT_PROBLEMS_KEPT = 64,
+    MAT_AGENT_AWAITED_MAX = 16,
     MAT_AGENT_ZONES_KEPT = 4096
 };
 
@@ -82,7 +83,8 @@ enum mat_agent_timer {
     MAT_AGENT_TIMER_SETTLE,     /* These in struct mat_agent. */
     MAT_AGENT_TIMER_HARVEST,
     MAT_AGENT_TIMER_RESYNC,
-    MAT_AGENT_TIMER_LOST
+    MAT_AGENT_TIMER_LOST,
+    MAT_AGENT_TIMER_AWAIT
 };
 
 struct mat_dock {
@@ -247,6 +249,16 @@ struct mat_problem {
     char text[MAT_AGENT_TEXT_SIZE];
 };
 
+/* A VM that is announced by its HoA or else its MAC, of a zone that is not on
+ * this host. */
+struct mat_awaited {
+    uint32_t zone;
+    bool has_hoa;
+    struct mat_addr hoa;
+    struct mat_mac mac;
+    int64_t until_us;
+};
+
 struct mat_agent {
     int64_t now_us;
     uint64_t seed;
@@ -277,7 +289,9 @@ struct mat_agent {
     uint16_t next_way;
 
     bool is_ready, is_settled, is_dirty;
-    struct mat_timer settle, harvest, resync, lost;
+    struct mat_timer settle, harvest, resync, lost, await;
+    struct mat_awaited awaited[MAT_AGENT_AWAITED_MAX];
+    size_t n_awaited;
     size_t n_formers;           /* Slots with a former MoA. */
     size_t n_lost_ways;
 
@@ -366,6 +380,12 @@ void mat_home_refresh(struct mat_agent *, struct mat_home *);
 void mat_home_timer(struct mat_agent *, struct mat_home *);
 /* Puts what the switch does not have; for the end of a dump. */
 void mat_home_put_unseen(struct mat_agent *, struct mat_home *);
+
+/* mat-agent-await.c */
+bool mat_agent_await_guest(struct mat_agent *, const struct mat_agent_hint *);
+bool mat_agent_is_awaited(const struct mat_agent *, const struct mat_home *);
+void mat_agent_tell_awaited(struct mat_agent *);
+void mat_agent_await_timer(struct mat_agent *);
 
 /* mat-agent-behind.c */
 const struct mat_addr *mat_home_former(const struct mat_agent *,
@@ -491,6 +511,7 @@ enum mat_gossip_result mat_agent_call(struct mat_agent *,
 bool mat_agent_has_gossip(const struct mat_agent *);
 bool mat_agent_may_ask(const struct mat_agent *);   /* Or will have. */
 void mat_agent_tell_all(struct mat_agent *);
+void mat_agent_tell_zone(struct mat_agent *, uint32_t zone, bool present);
 
 /* mat-agent-sync.c */
 void mat_agent_add_extra(struct mat_agent *, const struct mat_op *,

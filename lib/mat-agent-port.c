@@ -230,9 +230,7 @@ enter_zone(struct mat_agent *a, struct mat_dock *dock)
         fill_zone(a, here, zone);
         mat_index_insert(&a->zones, zone, here);
         put_zone(a, here);
-        if (mat_agent_has_gossip(a)) {
-            mat_gossip_zone(a->gossip, a->now_us, zone, true);
-        }
+        mat_agent_tell_zone(a, zone, true);
     }
     here->n_docks++;
 }
@@ -254,9 +252,7 @@ leave_zone(struct mat_agent *a, struct mat_dock *dock, uint32_t zone)
         free(here);
         mat_agent_emit(a, &op);
         mat_learn_remove_zone(a->learn, zone);
-        if (mat_agent_has_gossip(a)) {
-            mat_gossip_zone(a->gossip, a->now_us, zone, false);
-        }
+        mat_agent_tell_zone(a, zone, false);
     }
 }
 

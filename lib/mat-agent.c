@@ -24,6 +24,7 @@ mat_agent_create(uint64_t seed, const struct mat_agent_config *config,
     a->harvest.kind = MAT_AGENT_TIMER_HARVEST;
     a->resync.kind = MAT_AGENT_TIMER_RESYNC;
     a->lost.kind = MAT_AGENT_TIMER_LOST;
+    a->await.kind = MAT_AGENT_TIMER_AWAIT;
     return a;
 }
 
@@ -380,6 +381,9 @@ expire(struct mat_agent *a, struct mat_timer *timer)
         break;
     case MAT_AGENT_TIMER_LOST:
         mat_agent_lost_timer(a);
+        break;
+    case MAT_AGENT_TIMER_AWAIT:
+        mat_agent_await_timer(a);
         break;
     }
 }

@@ -169,8 +169,12 @@ struct mat_agent_hint {
     char port[MAT_PORT_NAME_SIZE];      /* Or "". */
 };
 
+#define MAT_HINT_AWAITED INT32_MAX
+
 /* The number of home addresses that were concerned, or -1 for a hint that
- * names nothing. */
+ * names nothing.  MAT_HINT_AWAITED: the zone is not on this host, so its
+ * records are asked for, and the VM is prepared if they tell of it (without
+ * 'any_zone', or in the zone of ports without mat-zone). */
 int mat_agent_hint(struct mat_agent *, int64_t now_us,
                    const struct mat_agent_hint *);
 const char *mat_agent_hint_name(enum mat_agent_hint_kind);

@@ -162,6 +162,55 @@ test_the_last_migrations_are_kept(void **state)
     end(f);
 }
 
+/* A hint to a host that has no port in the VM's zone: its records are fetched
+ * first, and for a while. */
+static void
+test_a_vm_of_a_zone_that_is_not_here_is_awaited(void **state)
+{
+    struct mat_agent_hint hint = {
+        .kind = MAT_HINT_PREPARE, .has_mac = true, .any_zone = true,
+        .mac = fleet_mac(5)
+    };
+    struct fleet *f = malloc(sizeof *f);
+    struct mat_agent *a;
+    struct mat_entry e;
+
+    (void) state;
+    fleet_init(f, 3);
+    fleet_boot(f, 0, "vm5", 5, VM);
+    fleet_boot(f, 2, "m2", 52, "10.1.1.3");
+    a = f->hosts[1].agent;
+    assert_int_equal(mat_agent_hint(a, f->now_us, &hint), MAT_HINT_AWAITED);
+    fleet_drain(f, &f->hosts[1]);
+    fleet_run(f, SIM_S);
+    assert_int_equal(fleet_state(f, 1, VM), MAT_LIFE_PREPARED);
+    assert_true(fleet_by_moa(f, 2, &(struct mat_addr[]) {
+        fleet_moa(f, 1, VM) }[0], &e));
+    assert_int_equal(e.state, MAT_STATE_PREPARED);
+    fleet_unplug(f, 0, "vm5");
+    fleet_plug(f, 1, "vm5", 5, NULL);
+    fleet_say(f, 1, "vm5", MAT_EVENT_RARP, 5, NULL);
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 1, "vm5", VM);
+
+    /* By HoA, and it does not come. */
+    fleet_unplug(f, 1, "vm5");
+    fleet_plug(f, 0, "vm5", 5, NULL);
+    fleet_say(f, 0, "vm5", MAT_EVENT_RARP, 5, NULL);
+    fleet_run(f, 400 * SIM_S);
+    hint.any_zone = hint.has_mac = false;
+    hint.zone = FLEET_ZONE;
+    hint.has_hoa = mat_addr_parse(VM, &hint.hoa);
+    assert_int_equal(mat_agent_hint(a, f->now_us, &hint), MAT_HINT_AWAITED);
+    fleet_drain(f, &f->hosts[1]);
+    fleet_run(f, SIM_S);
+    assert_int_equal(fleet_state(f, 1, VM), MAT_LIFE_PREPARED);
+    fleet_run(f, 200 * SIM_S);
+    assert_int_equal(fleet_state(f, 1, VM), MAT_LIFE_ABSENT);
+    assert_false(fleet_live(f, 1, VM, &e));
+    end(f);
+}
+
 /* Every way to say whom a hint is about. */
 static void
 test_hints_find_their_vmn(void **state)
@@ -255,6 +304,7 @@ main(void)
         cmocka_unit_test(test_vmns_are_shown),
         cmocka_unit_test(test_the_rest_is_shown),
         cmocka_unit_test(test_the_last_migrations_are_kept),
+        cmocka_unit_test(test_a_vm_of_a_zone_that_is_not_here_is_awaited),
         cmocka_unit_test(test_hints_find_their_vmn),
         cmocka_unit_test(test_zones_follow_ports_and_configuration),
     };
