@@ -224,8 +224,10 @@ class Move:
         resumed = min(back[number] for number in answered)
         before = max(when for number, when in back.items()
                      if when < resumed and number not in from_new)
-        missing = INTERVAL_US / 1e6 * sum(
-            number not in back for number in range(min(back), max(back)))
+        lost = [number for number in range(min(back), max(back))
+                if number not in back]
+        starved = self._starved(lost, last)
+        missing = INTERVAL_US / 1e6 * (len(lost) - len(starved))
         row = {
             "kind": self.kind, "to": self.target.name,
             "first_frame": {0x8035: "rarp", 0x0806: "arp"}.get(what, "other"),
@@ -235,6 +237,7 @@ class Move:
             "silence_ms": ms(resumed - before),
             "longest_silence_ms": ms(longest(sorted(back.values()))),
             "outage_ms": ms(missing),
+            "starved": len(starved),
             "beyond_stop_ms": ms(missing - (first - last)),
             "stop_ms": ms(first - last),
             "qmp_stop_ms": ms(self.start - self.stop),
@@ -246,6 +249,13 @@ class Move:
         if self.network == "mat":
             row.update(self._record(first))
         return row
+
+    def _starved(self, lost, last):
+        """Probes without answer that reached the guest where it ran: it had
+        too little CPU for them, or its queue was full."""
+        new, old = self.at_new.echoes(REQUEST), self.at_old.echoes(REQUEST)
+        return [number for number in lost if number in new
+                or old.get(number, last) < last]
 
     def _switched(self, first):
         """When the correspondent's host sent its first packet to the new

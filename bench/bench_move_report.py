@@ -82,6 +82,7 @@ def summary(rows, base):
         "share_p90_ms": round(percentile(shares, 90), 2),
         "share_max_ms": round(max(shares), 2),
         "waited": sum(row["waited"] for row in rows),
+        "starved_max": max(row["starved"] for row in rows),
     }
     for key in SPREAD:
         numbers = values(rows, key)
@@ -108,7 +109,8 @@ def share(row):
 
 
 HEAD = ("case", "kind", "moves", "share p50", "p90", "max", "waiting", "stop",
-        "silence", "outage", "outage less L2", "beyond stop less L2")
+        "silence", "outage", "starved", "outage less L2",
+        "beyond stop less L2")
 
 
 def table(results):
@@ -121,6 +123,7 @@ def table(results):
                 "%.2f" % row["share_p90_ms"], "%.2f" % row["share_max_ms"],
                 str(row["waited"]), *("%.1f" % row[key]["p50"] for key in (
                     "stop_ms", "silence_ms", "outage_ms")),
+                str(row["starved_max"]),
                 interval(row["less_l2_outage_ms"]),
                 interval(row["less_l2_beyond_stop_ms"])))
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
@@ -138,7 +141,9 @@ Times in ms, medians if not said otherwise; from captures, on one clock.
   stop      the guest's last frame at its old host to the first at the new
   silence   the correspondent's last answer out of the old place to the first
             out of the new, with all that the guest needs to wake up
-  outage    probes, one each ms, that were never answered, times 1 ms
+  outage    probes, one each ms, that never reached the running guest, x 1 ms
+  starved   most probes of a move that did, and were not answered: the guest
+            had too little CPU, or its port's queue of 1000 was full
   beyond    outage less stop: what the network adds
   less L2   the difference of medians to moves in one subnet, which took
             turns with the others, and its 95 % interval
