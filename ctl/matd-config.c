@@ -62,6 +62,7 @@ matd_config_create(const char *remote,
         &ovsrec_interface_col_ofport,
         &ovsrec_interface_col_mtu,
         &ovsrec_interface_col_link_state,
+        &ovsrec_interface_col_lacp_current,
         &ovsrec_interface_col_mac_in_use,
     };
     struct matd_config *c = xzalloc(sizeof *c);
@@ -325,6 +326,25 @@ read_bridge(struct matd_config *c)
     read_ports(c, row);
 }
 
+static bool
+is_lacp_current(const struct ovsrec_interface *iface)
+{
+    return iface->n_lacp_current && *iface->lacp_current;
+}
+
+/* Of a bond whose other end speaks LACP, a member that does not hear it is of
+ * no use, even if its link is up. */
+static bool
+needs_lacp(const struct ovsrec_port *port)
+{
+    for (size_t i = 0; i < port->n_interfaces; i++) {
+        if (is_lacp_current(port->interfaces[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Puts the link with 'mac', the active one of a bond, first. */
 static bool
 is_active(const struct ovsrec_port *port, const struct ovsrec_interface *iface)
@@ -347,25 +367,28 @@ read_uplink(struct matd_config *c, const struct ovsrec_bridge *bridge,
             struct matd_uplink *uplink)
 {
     const struct ovsrec_port *port = find_port(bridge, uplink->name);
+    bool with_lacp;
 
     if (!port) {
         complain(c, "mat-uplink=%s: bridge %s has no such port",
                  uplink->name, bridge->name);
         return;
     }
+    with_lacp = needs_lacp(port);
     for (size_t i = 0; i < MIN(port->n_interfaces, MATD_LINKS_MAX); i++) {
         const struct ovsrec_interface *iface = port->interfaces[i];
         struct matd_link *link = &uplink->links[uplink->n_links++];
 
         ovs_strlcpy(link->name, iface->name, sizeof link->name);
         link->ofport = get_ofport(iface);
-        link->is_up = is_link_up(iface);
+        link->is_up = (is_link_up(iface)
+                       && (!with_lacp || is_lacp_current(iface)));
         if (iface->n_mtu && *iface->mtu > 0 && *iface->mtu <= UINT16_MAX
             && (!uplink->mtu || *iface->mtu < uplink->mtu)) {
             uplink->mtu = *iface->mtu;
         }
         uplink->is_up |= link->is_up && link->ofport != OFPP_NONE;
-        if (link != uplink->links && (is_active(port, iface)
+        if (link != uplink->links && ((is_active(port, iface) && link->is_up)
                                       || (!uplink->links[0].is_up
                                           && link->is_up))) {
             swap_links(link, uplink->links);

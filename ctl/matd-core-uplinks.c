@@ -228,19 +228,21 @@ add_vm_flow(void *core_, const struct matd_port *port)
     }
 }
 
+/* Those that are up come first. */
 static void
 add_uplink_flow(struct matd_core *core, const struct matd_uplink *uplink)
 {
     struct matd_flows_uplink links;
 
     memset(&links, 0, sizeof links);
-    for (size_t i = 0; i < uplink->n_links; i++) {
-        if (uplink->links[i].ofport != OFPP_NONE
-            && links.n_links < MATD_FLOWS_LINKS_MAX) {
-            links.links[links.n_links++] = uplink->links[i].ofport;
-            if (uplink->is_balanced && uplink->links[i].is_up
-                && links.n_spread == links.n_links - 1) {
-                links.n_spread++;
+    for (int down = 0; down <= 1; down++) {
+        for (size_t i = 0; i < uplink->n_links; i++) {
+            const struct matd_link *link = &uplink->links[i];
+
+            if (link->ofport != OFPP_NONE && link->is_up == !down
+                && links.n_links < MATD_FLOWS_LINKS_MAX) {
+                links.links[links.n_links++] = link->ofport;
+                links.n_spread += uplink->is_balanced && link->is_up;
             }
         }
     }

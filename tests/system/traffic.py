@@ -276,6 +276,7 @@ class TcpStream:
             thread.start()
 
     def _send(self):
+        self.client.settimeout(self._patience_s)
         try:
             while not self._stopping.is_set():
                 piece = os.urandom(self.PIECE)
