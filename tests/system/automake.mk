@@ -33,6 +33,7 @@ EXTRA_DIST += \
 	tests/system/soak_move.py \
 	tests/system/test_agent.py \
 	tests/system/test_agent_crowd.py \
+	tests/system/test_agent_lacp.py \
 	tests/system/test_agent_matctl.py \
 	tests/system/test_agent_pools.py \
 	tests/system/test_agent_moves.py \
@@ -40,6 +41,7 @@ EXTRA_DIST += \
 	tests/system/test_agent_safety.py \
 	tests/system/test_agent_soak.py \
 	tests/system/test_agent_uplinks.py \
+	tests/system/test_agent_wan.py \
 	tests/system/test_applications.py \
 	tests/system/test_guest_migrate.py \
 	tests/system/test_guests.py \
