@@ -161,7 +161,7 @@ def table(run):
     """Lines of text; rows without any value are left out."""
     heads = [move.title() for move in run.moves] + ["in all"]
     def cut(cells):
-        return "".join(f"{cell:>{width}}" for cell, width in zip(
+        return "".join(f" {cell:>{width - 1}}" for cell, width in zip(
             cells, [11] * len(run.moves) + [14])).rstrip()
 
     lines = [f"{'':<30}{cut(heads)}"]

@@ -17,6 +17,7 @@ import time
 import frames
 from capture import Capture
 from guest import Load
+from switch import wait_until
 
 ECHO_PORT, NUMBERS_PORT = 7001, 7000
 TCP_BYTES_PER_S = 1_000_000             # Each way.
@@ -33,6 +34,8 @@ class Transfer:
     them compared by hash.  'patience_s' without any, and it is given up."""
 
     def __init__(self, vm, address, patience_s):
+        # The guest's server may not have started yet.
+        wait_until(lambda: not connects(vm, address), "the guest's server", 30)
         self.sock = vm.namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(patience_s)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE,
