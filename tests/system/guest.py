@@ -399,9 +399,10 @@ class Guest:
         and before it can run there, 'started' as soon as it does.  Returns
         the times of both."""
         with self.moving(site) as qmp:
-            return self._migrate(site, qmp, stopped, started, bandwidth)
+            return self.move_now(site, qmp, stopped, started, bandwidth)
 
-    def _migrate(self, site, qmp, stopped, started, bandwidth):
+    def move_now(self, site, qmp, stopped=None, started=None, bandwidth=None):
+        """... to the QEMU that waits there."""
         qmp.command("migrate-incoming",
                     uri=f"tcp:{site.address4}:{self.port}")
         self.qmp.forget()
