@@ -120,3 +120,21 @@ matd_routers_better(const struct matd_routers *r, const struct mat_addr *hop)
     return (is_ours && !matd_routers_is_preferred(r, hop) ? *better
             : *hop);
 }
+
+const struct mat_addr *
+matd_routers_default(const struct matd_routers *r)
+{
+    const struct mat_addr *best = NULL;
+
+    for (int v6 = 0; v6 < 2; v6++) {
+        for (size_t i = 0; i < r->n_routers[v6]; i++) {
+            const struct mat_addr *router = &r->routers[v6][i];
+
+            if (!best || (!matd_routers_is_preferred(r, best)
+                          && matd_routers_is_preferred(r, router))) {
+                best = router;
+            }
+        }
+    }
+    return best;
+}

@@ -43,4 +43,8 @@ bool matd_routers_is_preferred(const struct matd_routers *,
 struct mat_addr matd_routers_better(const struct matd_routers *,
                                     const struct mat_addr *hop);
 
+/* The default router, a preferred one if there is, IPv4 before IPv6.  Null if
+ * there is none. */
+const struct mat_addr *matd_routers_default(const struct matd_routers *);
+
 #endif /* matd-routers.h */

@@ -565,6 +565,16 @@ find_next_hop(struct matd_routes *r, const struct mat_addr *addr,
     return error;
 }
 
+/* By what all is reached that has no route of its own: of 0.0.0.0 the kernel
+ * would say that it is the host itself. */
+static void
+look_up_default(struct matd_routes *r, struct want *want)
+{
+    want->mtu = 0;
+    use_neighbour(r, &want->uses[0], matd_routers_default(&r->routers));
+    use_neighbour(r, &want->uses[1], NULL);
+}
+
 static void
 look_up(struct matd_routes *r, struct want *want)
 {
@@ -574,7 +584,9 @@ look_up(struct matd_routes *r, struct want *want)
 
     r->n_dirty -= want->is_dirty;
     want->is_dirty = false;
-    if (find_next_hop(r, &want->addr, &hop, &is_on_link, &want->mtu)) {
+    if (mat_addr_is_zero(&want->addr)) {
+        look_up_default(r, want);
+    } else if (find_next_hop(r, &want->addr, &hop, &is_on_link, &want->mtu)) {
         use_neighbour(r, &want->uses[0], NULL);
         use_neighbour(r, &want->uses[1], NULL);
     } else {

@@ -36,7 +36,7 @@ ZONES = {7: "subnet=172.16.7.0/24,gateway=172.16.7.1 "
             "subnet=fd16:7::/64,gateway=fd16:7::1"}
 # What the address sanitizer is to tell, if they are built with it: also leaks.
 SANITIZE = ("env", "ASAN_OPTIONS=detect_leaks=1:verify_asan_link_order=0")
-LIMITS = (("hoas", "172.16.0.0/12,fd16::/16"),
+LIMITS = (("hoas", "172.16.0.0/12,fd16::/16,10.77.1.64/28"),
           ("pools", "10.0.0.0/8,fd77::/16"))
 
 

@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	tests/system/test_agent_crowd.py \
 	tests/system/test_agent_lacp.py \
 	tests/system/test_agent_matctl.py \
+	tests/system/test_agent_addresses.py \
 	tests/system/test_agent_pools.py \
 	tests/system/test_agent_moves.py \
 	tests/system/test_agent_robust.py \

@@ -16,13 +16,13 @@ def assert_reaches(one, other):
 
 
 @contextlib.contextmanager
-def sessions(*pairs):
-    """TCP of both families; all of it must arrive, and the block may ask that
+def sessions(*pairs, families=FAMILIES):
+    """TCP of these families; all of it must arrive, and the block may ask that
     it goes on now: go_on()."""
     streams = [TcpStream(one.namespace, one.address(family), other.namespace,
                          other.address(family), interval_s=0.004,
                          patience_s=2 * PATIENCE_S)
-               for one, other in pairs for family in FAMILIES]
+               for one, other in pairs for family in families]
 
     def go_on(count=5000):
         questions = [stream.arrived(count) for stream in streams]
