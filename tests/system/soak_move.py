@@ -116,6 +116,18 @@ class SoakMove:
         told = ", ".join(f"{name} to {to}" + ("" if hint else " without hint")
                          for name, to, hint in chosen)
         begun = time.monotonic()
+        try:
+            self.made += self.make(chosen)
+        except BaseException:
+            self.say(f"# {len(self.made)} moves were good; then {told}; for "
+                     f"the same: SEED={self.seed} MOVES="
+                     f"{len(self.made) + len(chosen)}")
+            raise
+        self.say(f"# {len(self.made)}: {told} "
+                 f"({time.monotonic() - begun:.1f} s)")
+
+    def make(self, chosen):
+        """Those moves, all at once."""
         with concurrent.futures.ThreadPoolExecutor() as pool:
             done = [pool.submit(self.a_move, *one, len(chosen))
                     for one in chosen]
@@ -124,9 +136,7 @@ class SoakMove:
         for one in moved:
             wait_known(self.rig, self.guests[one.guest])
             one.end = time.monotonic()
-        self.made += moved
-        self.say(f"# {len(self.made)}: {told} "
-                 f"({time.monotonic() - begun:.1f} s)")
+        return moved
 
     def a_move(self, name, to, hint, n_at_once):
         begin = time.monotonic()
