@@ -71,9 +71,13 @@ def standing_guest(rig, site, with_qmp=True):
 
 @contextlib.contextmanager
 def guest_at(rig, site, with_qmp=True, **options):
-    """A VM that has booted at 'site' and is known everywhere."""
+    """A VM that has booted at 'site' and is known everywhere.  The standing
+    one, which has the same name and addresses, ends."""
     guest = make_guest(rig, **options)
     guest.with_qmp = with_qmp
+    if getattr(rig, "standing", None):
+        standing, rig.standing = rig.standing, None
+        standing.destroy()
     try:
         guest.boot(site)
         wait_known(rig, guest)

@@ -24,7 +24,7 @@ COUNTER = 1 << 20               # Where the guest writes numbers that grow.
 
 def words_of(guest, site, *more):
     """Of matctl migrate, from where the guest is to 'site'."""
-    return ["migrate", guest.cards[0].v4, site.address4,
+    return ["migrate", guest.cards[0].v4, site.name,
             f"port={guest.port}",
             f"qmp={guest.monitor(guest.site, 'matctl')}",
             f"to-qmp={guest.monitor(site, 'matctl')}", *more]
@@ -80,9 +80,8 @@ class Numbers:
             for what in counts[0][way]} for way in counts[0]}
 
 
-def moves_lose_nothing(rig, n_moves, pps=PPS, **options):
-    with guest_at(rig, rig.a, **options) as guest, \
-            Numbers(rig, guest, pps) as numbers:
+def moves_lose_nothing(rig, guest, n_moves, pps=PPS):
+    with Numbers(rig, guest, pps) as numbers:
         for i in range(n_moves):
             said = migrate(guest, rig.sites[(i + 1) % 3])
             assert said["held"], said
@@ -102,19 +101,22 @@ def moves_lose_nothing(rig, n_moves, pps=PPS, **options):
 
 @test(rig="guests")
 def nothing_is_lost_when_a_guest_moves_with_a_hint(rig):
-    moves_lose_nothing(rig, 3)
+    with standing_guest(rig, rig.a) as guest:
+        moves_lose_nothing(rig, guest, 3)
 
 
 @test(rig="guests", full=True)
 def nothing_is_lost_in_twenty_moves_with_hints(rig):
-    moves_lose_nothing(rig, 20)
+    with standing_guest(rig, rig.a) as guest:
+        moves_lose_nothing(rig, guest, 20)
 
 
 @test(rig="dpdk", full=True)
 def nothing_is_lost_when_a_guest_with_a_vhost_user_port_moves(rig):
     """Slower: rings have 256 places, and a guest that is emulated takes its
     time."""
-    moves_lose_nothing(rig, 3, pps=50, cards=[new_card(vhost=True)])
+    with guest_at(rig, rig.a, cards=[new_card(vhost=True)]) as guest:
+        moves_lose_nothing(rig, guest, 3, pps=50)
 
 
 def seconds_of(qmp, name):
@@ -129,7 +131,7 @@ def seconds_of(qmp, name):
 def without_a_hint_only_what_is_sent_during_the_stop_is_lost(rig):
     """... and until the guest is heard at its new place."""
     stopped_s = 0
-    with guest_at(rig, rig.a, with_qmp=False) as guest, \
+    with standing_guest(rig, rig.a, with_qmp=False) as guest, \
             Numbers(rig, guest) as numbers:
         for target in rig.b, rig.c:
             with guest.moving(target) as there:
