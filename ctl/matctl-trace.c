@@ -99,12 +99,72 @@ show_trace(const char *title, const struct json *trace)
     }
 }
 
+/* What the other host knows of the two, as [{"hoa": ..., "moa": ..., "agrees":
+ * ...}, ...]; null if there is none. */
+static struct json *
+ask_peer(const struct matctl *ctl, const struct json *a, const struct json *b)
+{
+    const struct json *ends[] = { a, b };
+    const struct json *far = matctl_bool(a, "here") ? b : a;
+    struct json *all;
+
+    if (matctl_bool(far, "here") || !*matctl_string(far, "host")) {
+        return NULL;
+    }
+    all = json_array_create_empty();
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        const char *hoa = matctl_string(ends[i], "hoa");
+        const char *moa = matctl_string(ends[i], "moa");
+        struct json *known;
+
+        if (matctl_ask(ctl, &known, "mat/ask", matctl_string(far, "host"),
+                       hoa, ctl->zone, NULL) == MATCTL_OK) {
+            json_object_put_string(known, "hoa", hoa);
+            json_object_put(known, "agrees", json_boolean_create(
+                *moa && !strcmp(matctl_string(known, "moa"), moa)));
+            json_array_add(all, known);
+        }
+    }
+    return all;
+}
+
+static bool
+peer_agrees(const struct json *peer)
+{
+    for (size_t i = 0; peer && i < matctl_count(peer, ""); i++) {
+        if (!matctl_bool(matctl_item(peer, "", i), "agrees")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+show_peer(const struct json *peer)
+{
+    for (size_t i = 0; peer && i < matctl_count(peer, ""); i++) {
+        const struct json *known = matctl_item(peer, "", i);
+        const char *moa = matctl_string(known, "moa");
+
+        printf("other host: %s MoA %s, version %"PRId64".%"PRId64"%s%s: %s\n",
+               matctl_string(known, "hoa"), *moa ? moa : "none",
+               matctl_integer(known, "version.epoch"),
+               matctl_integer(known, "version.seq"),
+               matctl_bool(known, "in_sync") ? ""
+               : ", SWITCH NOT IN SYNC",
+               matctl_bool(known, "frozen") ? ", FROZEN" : "",
+               matctl_bool(known, "agrees") ? "as here" : "NOT AS HERE");
+    }
+}
+
 static enum matctl_status
 show_both(const struct matctl *ctl, struct json *a, struct json *b)
 {
     struct json *there = trace_one(ctl, a, b);
     struct json *back = trace_one(ctl, b, a);
-    bool ok = there && back && goes_through(there) && goes_through(back);
+    struct json *peer = ask_peer(ctl, a, b);
+    bool ok = (there && back && goes_through(there) && goes_through(back)
+               && peer_agrees(peer));
 
     if (ctl->json) {
         struct json *all = json_object_create();
@@ -115,6 +175,8 @@ show_both(const struct matctl *ctl, struct json *a, struct json *b)
                         : json_null_create());
         json_object_put(all, "back", back ? json_clone(back)
                         : json_null_create());
+        json_object_put(all, "peer", peer ? json_clone(peer)
+                        : json_null_create());
         json_object_put(all, "ok", json_boolean_create(ok));
         matctl_print_json(all);
         json_destroy(all);
@@ -123,7 +185,9 @@ show_both(const struct matctl *ctl, struct json *a, struct json *b)
         show_end("to   ", b);
         show_trace("there", there);
         show_trace("back ", back);
+        show_peer(peer);
     }
+    json_destroy(peer);
     json_destroy(there);
     json_destroy(back);
     return ok ? MATCTL_OK : MATCTL_FAILED;

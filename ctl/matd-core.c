@@ -35,6 +35,8 @@ static void handle_path(void *, int64_t, const struct mat_endpoint *,
                         const uint8_t *, size_t);
 static void log_gossip(void *, bool is_error, const char *line);
 static void inject_path(void *, const uint8_t *frame, size_t size);
+static void tell_where(void *, uint32_t zone, const struct mat_addr *,
+                       struct matd_path_known *);
 static void handle_qmp(void *, const char *port, enum matd_qmp_hint);
 
 struct matd_core *
@@ -47,7 +49,7 @@ matd_core_create(const struct matd_core_options *options)
         .log = log_gossip
     };
     const struct matd_path_hooks path_hooks = {
-        .aux = core, .inject = inject_path
+        .aux = core, .inject = inject_path, .where = tell_where
     };
     char error[MATD_STATE_ERROR_MAX], warning[MATD_STATE_ERROR_MAX] = "";
     uint64_t seed;
@@ -483,6 +485,27 @@ log_gossip(void *core_ OVS_UNUSED, bool is_error, const char *line)
         VLOG_WARN("%s", line);
     } else {
         VLOG_INFO("%s", line);
+    }
+}
+
+/* What this host knows of a HoA, for others. */
+static void
+tell_where(void *core_, uint32_t zone, const struct mat_addr *hoa,
+           struct matd_path_known *known)
+{
+    const struct matd_core *core = core_;
+    struct mat_agent_summary summary;
+    struct mat_agent_vmn vmn;
+
+    mat_agent_summarize(core->agent, &summary);
+    if (summary.is_in_sync) {
+        known->flags |= MAT_PATH_KNOWS_IN_SYNC;
+    }
+    if (mat_agent_lookup(core->agent, zone, hoa, &vmn)
+        && mat_addr_equal(&vmn.hoa, hoa)) {
+        known->moa = vmn.moa;
+        known->flags |= vmn.is_here ? MAT_PATH_KNOWS_HERE : 0;
+        known->flags |= vmn.is_frozen ? MAT_PATH_KNOWS_FROZEN : 0;
     }
 }
 

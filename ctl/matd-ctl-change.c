@@ -290,6 +290,54 @@ unixctl_path(struct unixctl_conn *conn, int argc OVS_UNUSED,
     }
 }
 
+/* mat/ask: what another host knows of a HoA. */
+
+static void
+ask_done(void *conn, const struct matd_path_known *known)
+{
+    struct json *json;
+
+    if (!known) {
+        unixctl_command_reply_error(conn, "the host does not answer");
+        return;
+    }
+    json = json_object_create();
+    matd_json_addr(json, "moa", &known->moa);
+    if (known->epoch) {
+        struct json *version = json_object_create();
+
+        matd_json_int(version, "epoch", known->epoch);
+        matd_json_int(version, "seq", known->seq);
+        json_object_put(json, "version", version);
+    }
+    matd_json_bool(json, "here", known->flags & MAT_PATH_KNOWS_HERE);
+    matd_json_bool(json, "in_sync", known->flags & MAT_PATH_KNOWS_IN_SYNC);
+    matd_json_bool(json, "frozen", known->flags & MAT_PATH_KNOWS_FROZEN);
+    matd_ctl_reply(conn, json);
+}
+
+static void
+unixctl_ask(struct unixctl_conn *conn, int argc, const char *argv[],
+            void *ctl_)
+{
+    const struct matd_ctl *ctl = ctl_;
+    const struct matd_keys *keys = ctl->keys ? matd_keys_get(ctl->keys) : NULL;
+    const struct mat_gossip *engine = matd_ctl_engine(ctl);
+    char error[MATD_GOSSIP_ERROR_MAX];
+    struct matd_ctl_args args;
+
+    if (!matd_ctl_parse(conn, argc, argv, 2, &args)) {
+        return;
+    } else if (!engine || !ctl->path || !args.has_addr) {
+        reply_error(conn, "%s", args.has_addr ? "gossip does not run"
+                    : "an address is missing");
+    } else if (!matd_path_ask(ctl->path, time_usec(), keys,
+                              find_host(engine, argv[1]), args.zone,
+                              &args.addr, ask_done, conn, error)) {
+        reply_error(conn, "%s: %s", argv[1], error);
+    }
+}
+
 /* mat/recording: the bytes at OFFSET of a copy that is taken at offset 0, so
  * that no reply is long. */
 
@@ -380,6 +428,8 @@ matd_ctl_change_init(struct matd_ctl *ctl)
     unixctl_command_register("mat/activate", "", 0, 0, unixctl_activate, ctl);
     unixctl_command_register("mat/revoke", "TEXT", 1, 1, unixctl_revoke, ctl);
     unixctl_command_register("mat/path", "HOST", 1, 1, unixctl_path, ctl);
+    unixctl_command_register("mat/ask", "HOST HOA [zone=N]", 2, 3,
+                             unixctl_ask, ctl);
     unixctl_command_register("mat/recording", "[OFFSET]", 0, 1,
                              unixctl_recording, ctl);
 }

@@ -21,10 +21,27 @@ struct measurement {
     void *aux;
 };
 
+enum { ASK_TRIES = 5, ASK_AGAIN_US = 200000 };
+
+/* A question under way: what does 'host' know of a HoA? */
+struct question {
+    bool is_open;
+    uint64_t host;
+    struct mat_path_message message;
+    struct mat_endpoint to;
+    struct mat_crypto crypto;
+    uint8_t key[MAT_SECRET_SIZE];
+    int n_tries;
+    int64_t next_us;
+    void (*done)(void *aux, const struct matd_path_known *);
+    void *aux;
+};
+
 struct matd_path {
     struct matd_gossip *gossip;
     struct matd_path_hooks hooks;
     struct measurement running[MATD_PATH_RUNNING_MAX];
+    struct question questions[MATD_PATH_RUNNING_MAX];
     int64_t second;             /* In which 'n_in_second' were answered. */
     int n_in_second;
     uint64_t n_answered, n_refused;
@@ -49,12 +66,23 @@ finish(struct measurement *m, const struct mat_path_result *result)
     m->done(m->aux, m->host, result);
 }
 
+static void
+close_question(struct question *q, const struct matd_path_known *known)
+{
+    q->is_open = false;
+    sodium_memzero(q->key, sizeof q->key);
+    q->done(q->aux, known);
+}
+
 void
 matd_path_destroy(struct matd_path *p)
 {
     for (int i = 0; p && i < MATD_PATH_RUNNING_MAX; i++) {
         if (p->running[i].is_running) {
             finish(&p->running[i], NULL);
+        }
+        if (p->questions[i].is_open) {
+            close_question(&p->questions[i], NULL);
         }
     }
     free(p);
@@ -181,7 +209,61 @@ matd_path_start(struct matd_path *p, int64_t now_us,
     return true;
 }
 
+bool
+matd_path_ask(struct matd_path *p, int64_t now_us,
+              const struct matd_keys *keys, uint64_t host, uint32_t zone,
+              const struct mat_addr *hoa,
+              void (*done)(void *aux, const struct matd_path_known *),
+              void *aux, char error[MATD_GOSSIP_ERROR_MAX])
+{
+    struct question *q = p->questions;
+    struct mat_host_info info;
+    struct mat_cert cert;
+
+    while (q < &p->questions[MATD_PATH_RUNNING_MAX] && q->is_open) {
+        q++;
+    }
+    if (q == &p->questions[MATD_PATH_RUNNING_MAX]) {
+        return fail(error, "too many questions at a time");
+    } else if (!keys || !matd_gossip_engine(p->gossip)) {
+        return fail(error, "gossip does not run");
+    } else if (host == keys->cert.host || !find_host(p, host, &info, &cert)) {
+        return fail(error, "no such other host is known");
+    }
+    *q = (struct question) {
+        .host = host, .to = info.endpoint, .crypto = keys->crypto,
+        .next_us = now_us, .done = done, .aux = aux,
+        .message = {
+            .kind = MAT_PATH_WHERE, .label = keys->label,
+            .sender = keys->cert.host, .number = zone,
+            .source = { .addr = *hoa }
+        }
+    };
+    if (!mat_path_key(&keys->crypto, cert.public_key, keys->label,
+                      keys->cert.host, host, q->key)) {
+        return fail(error, "the host's key is not good");
+    }
+    q->crypto.aux = NULL;
+    randombytes_buf(&q->message.session, sizeof q->message.session);
+    q->is_open = true;
+    return true;
+}
+
 /* Sending. */
+
+static void
+send_question(struct matd_path *p, int64_t now_us, struct question *q)
+{
+    uint8_t bytes[MAT_PATH_MESSAGE_SIZE];
+
+    if (q->n_tries++ == ASK_TRIES) {
+        close_question(q, NULL);
+        return;
+    }
+    q->next_us = now_us + ASK_AGAIN_US;
+    mat_path_encode(&q->message, &q->crypto, q->key, bytes);
+    matd_gossip_send(p->gossip, &q->to, bytes, sizeof bytes);
+}
 
 static void
 send_probe(struct matd_path *p, struct measurement *m,
@@ -213,8 +295,12 @@ matd_path_run(struct matd_path *p, int64_t now_us)
 {
     for (int i = 0; i < MATD_PATH_RUNNING_MAX; i++) {
         struct measurement *m = &p->running[i];
+        struct question *q = &p->questions[i];
         struct mat_path_send send;
 
+        if (q->is_open && now_us >= q->next_us) {
+            send_question(p, now_us, q);
+        }
         while (m->is_running && mat_path_next(&m->path, now_us, &send)) {
             send_probe(p, m, &send);
         }
@@ -231,7 +317,11 @@ matd_path_deadline_us(const struct matd_path *p)
 
     for (int i = 0; i < MATD_PATH_RUNNING_MAX; i++) {
         const struct measurement *m = &p->running[i];
+        const struct question *q = &p->questions[i];
 
+        if (q->is_open && q->next_us < at) {
+            at = q->next_us;
+        }
         if (m->is_running && mat_path_is_done(&m->path)) {
             return 0;
         } else if (m->is_running && mat_path_deadline_us(&m->path) < at) {
@@ -253,6 +343,28 @@ may_answer(struct matd_path *p, int64_t now_us)
     return p->n_in_second++ < MATD_PATH_ANSWERS_S;
 }
 
+/* What this host knows, as an answer to 'message'. */
+static void
+tell_where(struct matd_path *p, struct mat_path_message *message)
+{
+    struct matd_path_known known = { .flags = 0 };
+    const struct mat_claim *claim;
+    struct mat_key key;
+
+    key = mat_key_vmn(message->number, &message->source.addr,
+                      (uint8_t) mat_addr_bits(&message->source.addr));
+    claim = mat_gossip_find(matd_gossip_engine(p->gossip), &key);
+    if (p->hooks.where) {
+        p->hooks.where(p->hooks.aux, message->number, &message->source.addr,
+                       &known);
+    }
+    message->kind = MAT_PATH_KNOWS;
+    message->source.addr = known.moa;
+    message->source.port = claim ? (uint16_t) claim->version.seq : 0;
+    message->number = claim ? claim->version.epoch : 0;
+    message->size = known.flags;
+}
+
 /* To the address that the member has claimed, whatever the probe's source. */
 static bool
 answer(struct matd_path *p, const struct matd_keys *keys,
@@ -271,10 +383,14 @@ answer(struct matd_path *p, const struct matd_keys *keys,
         || !mat_path_verify(data, size, &keys->crypto, key)) {
         return false;
     }
-    message.kind = MAT_PATH_ANSWER;
     message.sender = keys->cert.host;
-    message.source = *from;
-    message.size = (uint16_t) mat_path_ip_size(&from->addr, size);
+    if (probe->kind == MAT_PATH_WHERE) {
+        tell_where(p, &message);
+    } else {
+        message.kind = MAT_PATH_ANSWER;
+        message.source = *from;
+        message.size = (uint16_t) mat_path_ip_size(&from->addr, size);
+    }
     mat_path_encode(&message, &keys->crypto, key, bytes);
     matd_gossip_send(p->gossip, &info.endpoint, bytes, sizeof bytes);
     return true;
@@ -295,6 +411,26 @@ take_answer(struct matd_path *p, int64_t now_us, const uint8_t *data,
     }
 }
 
+static void
+take_known(struct matd_path *p, const uint8_t *data, size_t size,
+           const struct mat_path_message *message)
+{
+    const struct matd_path_known known = {
+        .moa = message->source.addr, .epoch = message->number,
+        .seq = message->source.port, .flags = message->size
+    };
+
+    for (int i = 0; i < MATD_PATH_RUNNING_MAX; i++) {
+        struct question *q = &p->questions[i];
+
+        if (q->is_open && q->message.session == message->session
+            && q->host == message->sender
+            && mat_path_verify(data, size, &q->crypto, q->key)) {
+            close_question(q, &known);
+        }
+    }
+}
+
 void
 matd_path_receive(struct matd_path *p, int64_t now_us,
                   const struct matd_keys *keys,
@@ -308,6 +444,8 @@ matd_path_receive(struct matd_path *p, int64_t now_us,
         p->n_refused++;
     } else if (message.kind == MAT_PATH_ANSWER) {
         take_answer(p, now_us, data, size, &message);
+    } else if (message.kind == MAT_PATH_KNOWS) {
+        take_known(p, data, size, &message);
     } else if (may_answer(p, now_us)
                && answer(p, keys, from, data, size, &message)) {
         p->n_answered++;

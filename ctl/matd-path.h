@@ -2,7 +2,8 @@
 #ifndef MATD_PATH_H
 #define MATD_PATH_H 1
 
-/* Path measurements of "matctl path HOST": the I/O around lib/mat-path.h.
+/* Path measurements of "matctl path HOST": the I/O around lib/mat-path.h; and
+ * what other hosts know of a HoA, for "matctl trace".
  *
  * Plain probes and all answers go through the gossip socket; probes from MoAs
  * are frames that the switch sends, so that they take the way of the VMNs'
@@ -28,8 +29,20 @@ struct matd_path_request {
                                  * only plain probes can be sent. */
 };
 
+/* What a host knows of a HoA. */
+struct matd_path_known {
+    struct mat_addr moa;        /* Live in its table, or zero. */
+    uint32_t epoch;             /* Of the record; 0: it has none. */
+    uint16_t seq;               /* Its last bits. */
+    uint16_t flags;             /* MAT_PATH_KNOWS_*. */
+};
+
 struct matd_path_hooks {
     void *aux;
+
+    /* Fills in 'moa' and 'flags' of what this host knows.  May be null. */
+    void (*where)(void *aux, uint32_t zone, const struct mat_addr *hoa,
+                  struct matd_path_known *);
 
     /* Has the switch send a frame out of the uplink. */
     void (*inject)(void *aux, const uint8_t *frame, size_t size);
@@ -50,6 +63,14 @@ bool matd_path_start(struct matd_path *, int64_t now_us,
                      void (*done)(void *aux, uint64_t host,
                                   const struct mat_path_result *result),
                      void *aux, char error[MATD_GOSSIP_ERROR_MAX]);
+
+/* Asks 'host' what it knows of 'hoa'.  'done' is called as above; 'known' is
+ * null if it does not answer. */
+bool matd_path_ask(struct matd_path *, int64_t now_us,
+                   const struct matd_keys *, uint64_t host, uint32_t zone,
+                   const struct mat_addr *hoa,
+                   void (*done)(void *aux, const struct matd_path_known *),
+                   void *aux, char error[MATD_GOSSIP_ERROR_MAX]);
 
 /* For matd_gossip_hooks.path. */
 void matd_path_receive(struct matd_path *, int64_t now_us,

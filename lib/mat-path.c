@@ -90,7 +90,7 @@ mat_path_decode(const uint8_t *bytes, size_t size,
     addr = mat_get_bytes(&r, sizeof m->source.addr.b);
     memcpy(m->source.addr.b, addr, sizeof m->source.addr.b);
     return (magic == MAT_PATH_MAGIC
-            && (kind == MAT_PATH_PROBE || kind == MAT_PATH_ANSWER));
+            && kind >= MAT_PATH_PROBE && kind <= MAT_PATH_KNOWS);
 }
 
 bool

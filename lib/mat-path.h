@@ -42,9 +42,21 @@ enum {
     MAT_PATH_SIZE_TRIES = 3     /* The same for each size. */
 };
 
+/* WHERE asks what the other host knows of a HoA: 'number' is the zone,
+ * 'source' has the HoA.  KNOWS answers: 'source' has the live MoA in its table
+ * (zero: none), 'number' and 'source.port' epoch and the last bits of seq of
+ * the record, 'size' MAT_PATH_KNOWS_* flags. */
 enum mat_path_kind {
     MAT_PATH_PROBE = 1,
-    MAT_PATH_ANSWER
+    MAT_PATH_ANSWER,
+    MAT_PATH_WHERE,
+    MAT_PATH_KNOWS
+};
+
+enum {
+    MAT_PATH_KNOWS_HERE = 1,    /* The VMN is at the host that says so. */
+    MAT_PATH_KNOWS_IN_SYNC = 2, /* Its switch has what its agent knows. */
+    MAT_PATH_KNOWS_FROZEN = 4
 };
 
 struct mat_path_message {

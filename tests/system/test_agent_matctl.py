@@ -103,10 +103,15 @@ def a_trace_tells_both_directions(rig):
                              trace["back"]["verdict"], trace["ok"]),
                 ("translated", "delivered", True))
     assert rig.b.owns(trace["there"]["dst"]), trace["there"]
+    assert_same("what the other host has", [
+        (known["hoa"], known["here"], known["in_sync"], known["agrees"])
+        for known in trace["peer"]],
+        [(rig.a1.v4, False, True, True), (rig.b1.v4, True, True, True)])
     trace = ask(rig.a, "trace", rig.a1.v6, rig.m.v6, "--zone=7")
     assert_same("verdict", trace["there"]["verdict"], "local")
     code, output, _ = matctl(rig.a, "trace", rig.b1.v4, rig.a1.v4, "--zone=7")
     assert code == 0 and "there: delivered" in output, output
+    assert output.count(": as here") == 2, output
 
 
 @test

@@ -86,10 +86,15 @@ run_paths(struct pair *p)
     return is_done;
 }
 
+static void tell_where(void *aux, uint32_t zone, const struct mat_addr *,
+                       struct matd_path_known *);
+
 static void
 start(void **state)
 {
-    struct matd_path_hooks hooks = { .inject = inject };
+    struct matd_path_hooks hooks = {
+        .inject = inject, .where = tell_where
+    };
 
     pair_start(&pair, *state, "127.0.0.1", NULL);
     for (int i = 0; i < PAIR_HOSTS; i++) {
@@ -254,6 +259,77 @@ test_who_is_answered(void **state)
     stop();
 }
 
+/* What the other host knows of an address, for "matctl trace". */
+
+static struct matd_path_known known;
+static int n_known;
+
+static void
+tell_where(void *aux, uint32_t zone, const struct mat_addr *hoa,
+           struct matd_path_known *k)
+{
+    (void) aux;
+    if (zone == 7 && hoa->b[15] == 1) {
+        mat_addr_parse("192.0.2.7", &k->moa);
+        k->flags = MAT_PATH_KNOWS_HERE | MAT_PATH_KNOWS_IN_SYNC;
+    }
+}
+
+static void
+take_known(void *aux, const struct matd_path_known *k)
+{
+    (void) aux;
+    n_known += k != NULL;
+    is_done = true;
+    if (k) {
+        known = *k;
+    }
+}
+
+static void
+ask(uint32_t zone, const char *hoa)
+{
+    char error[MATD_GOSSIP_ERROR_MAX];
+    struct mat_addr addr;
+
+    mat_addr_parse(hoa, &addr);
+    is_done = false;
+    assert_true(matd_path_ask(paths[0], pair_now_us(), pair.hosts[0].keys,
+                              pair.hosts[1].keys->cert.host, zone, &addr,
+                              take_known, NULL, error));
+    for (int i = 0; i < 2000 && !is_done; i++) {
+        pair_run(&pair, run_paths, 5);
+    }
+    assert_true(is_done);
+}
+
+static void
+test_what_another_host_knows(void **state)
+{
+    char error[MATD_GOSSIP_ERROR_MAX];
+    struct mat_addr addr = { { 0 } };
+
+    start(state);
+    n_known = 0;
+    ask(7, "10.0.0.1");
+    assert_int_equal(n_known, 1);
+    assert_int_equal(known.flags,
+                     MAT_PATH_KNOWS_HERE | MAT_PATH_KNOWS_IN_SYNC);
+    assert_int_equal(known.moa.b[15], 7);
+    ask(7, "10.0.0.2");
+    assert_int_equal(n_known, 2);
+    assert_true(mat_addr_is_zero(&known.moa));
+    assert_int_equal(known.flags | known.epoch, 0);
+    assert_false(matd_path_ask(paths[0], pair_now_us(), pair.hosts[0].keys,
+                               99, 7, &addr, take_known, NULL, error));
+    assert_non_null(strstr(error, "no such other host"));
+    /* Nobody answers. */
+    pair.hosts[1].path = NULL;
+    ask(7, "10.0.0.1");
+    assert_int_equal(n_known, 2);
+    stop();
+}
+
 int
 main(void)
 {
@@ -262,7 +338,8 @@ main(void)
         cmocka_unit_test_setup_teardown(TEST, folder_setup, folder_teardown)
         IN_FOLDER(test_measurements),
         IN_FOLDER(test_what_cannot_begin),
-        IN_FOLDER(test_who_is_answered)
+        IN_FOLDER(test_who_is_answered),
+        IN_FOLDER(test_what_another_host_knows)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
