@@ -87,7 +87,8 @@ def matctl_shows_what_matd_knows(rig):
 def matctl_says_what_is_not_there(rig):
     for words in (("lookup", "192.0.2.77"),
                   ("unfreeze", "192.0.2.77"),
-                  ("hint", "prepare", "mac=00:00:00:00:00:77"),
+                  ("hint", "prepare", "mac=00:00:00:00:00:77", "--zone=7"),
+                  ("hint", "stopped", "mac=00:00:00:00:00:77"),
                   ("hint", "nonsense", "hoa=1.2.3.4"),
                   ("path", "192.0.2.77"),
                   ("trace", rig.b1.v4, rig.c1.v4, "--zone=7")):
