@@ -83,16 +83,16 @@ check-agent: all $(AGENT_NEEDS)
 check-agent-full: all $(AGENT_NEEDS)
 	$(AGENT_RUN) --full $(WORDS)
 
-# Agents that are built with sanitizers in folders of their own.
-# They take the library of ovs-asan or, as it has no thread sanitizer, of ovs.
-AGENT_GOALS = ctl/matd ctl/matctl
-check-agent-asan: ovs-asan $(AGENT_NEEDS)
-	+@OVS_OBJECTS=ovs-asan $(CHECK_LIB) '$(AGENT_GOALS)' \
+# Agents with sanitizers, from the folders of check-asan and check-tsan.
+CHECK_AGENT = $(top_srcdir)/build-aux/check-lib $(abs_top_srcdir)
+check-agent-asan: ovs ovs-asan tests/relay/relay tests/vm/vmload
+	+@$(CHECK_AGENT) check-asan.d 'ctl/matd ctl/matctl' \
 		--enable-sanitizers=address,undefined
-	$(AGENT_RUN) --ovs-build=ovs-asan --ctl-build=$@.d/ctl $(WORDS)
-check-agent-tsan: ovs $(AGENT_NEEDS)
-	+@$(CHECK_LIB) '$(AGENT_GOALS)' --enable-sanitizers=thread
-	$(AGENT_RUN) --ctl-build=$@.d/ctl $(WORDS)
+	$(AGENT_RUN) --ovs-build=ovs-asan --ctl-build=check-asan.d/ctl $(WORDS)
+check-agent-tsan: ovs tests/relay/relay tests/vm/vmload
+	+@$(CHECK_AGENT) check-tsan.d 'ctl/matd ctl/matctl' \
+		--enable-sanitizers=thread
+	$(AGENT_RUN) --ctl-build=check-tsan.d/ctl $(WORDS)
 soak: all tests/relay/relay
 	$(SOAK_RUN) --seconds=$(SOAK_SECONDS)
 soak-move: all $(AGENT_NEEDS)

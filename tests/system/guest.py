@@ -20,7 +20,7 @@ import socket
 import subprocess
 import time
 
-from netns import run
+from netns import connect, run
 from switch import end_process, is_alive, wait_until
 
 QEMU = "qemu-system-x86_64"
@@ -167,14 +167,41 @@ def read_text(path):
 
 class Card:
     """A network card of a guest; the same port name at every site.  A tap, or
-    with 'vhost' a vhost-user port, of which QEMU is the server."""
+    with 'vhost' a vhost-user port, of which QEMU is the server.  What QEMU
+    itself says for the guest after a move is dropped if 'rarp' is false."""
 
     def __init__(self, name, mac, v4, gateway4, v6, gateway6, zone=7,
-                 vhost=False):
+                 vhost=False, rarp=True):
         self.name, self.mac, self.zone = name, mac, zone
         self.v4, self.v6 = v4, v6
         self.gateway4, self.gateway6 = gateway4, gateway6
-        self.vhost = vhost
+        self.vhost, self.rarp = vhost, rarp
+
+    def tap(self):
+        return self.name if self.rarp else f"{self.name}-tap"
+
+    def lay(self, namespace):
+        """The tap, and if need be a cable from it that carries no RARP."""
+        if self.vhost:
+            return
+        namespace.ip(f"tuntap add dev {self.tap()} mode tap",
+                     f"link set dev {self.tap()} up")
+        if not self.rarp:
+            connect(namespace, self.name, namespace, f"{self.name}-far")
+            ends = (self.tap(), f"{self.name}-far")
+            run("tc", "-n", namespace.name, "-batch", "-", stdin="".join(
+                f"qdisc add dev {one} clsact\n" + "".join(
+                    f"filter add dev {one} ingress prio {prio} protocol "
+                    f"{kind} u32 match u32 0 0 action mirred egress redirect "
+                    f"dev {other}\n"
+                    for prio, kind in enumerate(("ip", "ipv6", "arp"), 1))
+                for one, other in (ends, ends[::-1])))
+
+    def remove(self, namespace):
+        if not self.vhost:
+            for link in {self.tap(), self.name}:
+                run("ip", "-n", namespace.name, "link", "del", "dev", link,
+                    check=False)
 
     def words(self, number):
         """... of the kernel's command line."""
@@ -231,7 +258,7 @@ class Guest:
                   f"guest_announce={'on' if self.announces else 'off'},"
                   "romfile=")
         if not card.vhost:
-            return ["-netdev", f"tap,id=n{number},ifname={card.name},"
+            return ["-netdev", f"tap,id=n{number},ifname={card.tap()},"
                     "script=no,downscript=no,vnet_hdr=off", "-device", device]
         # Without vectors: QEMU 7.2's TCG crashes when it hands interrupts of
         # a vhost-user device to the guest.
@@ -263,26 +290,29 @@ class Guest:
 
     def _launch(self, site, incoming=False):
         """A QEMU, its ports in the bridge, and its monitor."""
-        for card in self.cards:
-            if not card.vhost:
-                site.namespace.ip(f"tuntap add dev {card.name} mode tap",
-                                  f"link set dev {card.name} up")
         for kind in "qmp", "console":
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._file(site, kind))
-        with open(self._file(site, "stderr"), "w") as errors:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", site.namespace.name,
-                 *self._command(site, incoming)], stdin=subprocess.DEVNULL,
-                stdout=errors, stderr=errors, start_new_session=True)
-        with open(self._file(site, "pid"), "w") as file:
-            file.write(str(process.pid))
+        process = None
         try:
+            for card in self.cards:
+                card.lay(site.namespace)
+            process = self._start(site, self._command(site, incoming))
             return process, self._wait_up(site, process)
         except BaseException as error:
             self._end(site, process)
             raise QmpError(f"QEMU at {site.name}: {error}; "
                            f"{self._stderr(site)}") from error
+
+    def _start(self, site, command):
+        with open(self._file(site, "stderr"), "w") as errors:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", site.namespace.name, *command],
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                start_new_session=True)
+        with open(self._file(site, "pid"), "w") as file:
+            file.write(str(process.pid))
+        return process
 
     def _wait_up(self, site, process):
         """QEMU serves no monitor until the other end of each vhost-user
@@ -307,11 +337,11 @@ class Guest:
         finally:
             if qmp:
                 qmp.close()
-            end_process(process.pid)
-            process.wait()
+            if process:
+                end_process(process.pid)
+                process.wait()
         for card in self.cards:
-            if not card.vhost:
-                site.namespace.ip(f"link del dev {card.name}")
+            card.remove(site.namespace)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._file(site, "pid"))
 
