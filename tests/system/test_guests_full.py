@@ -25,11 +25,11 @@ LATE_S = 30                     # So long a host stays "gone", at least.
 REST_S = 60
 
 
-def cause_of_start(site, hoa):
-    """What told of the VM's last start here."""
-    steps = re.findall(rf"{re.escape(hoa)} .*-> live, starts \((\w+)\)",
-                       site.log())
-    return steps[-1] if steps else None
+def cause_of_start(site, hoa, since):
+    """What told of the VM's start here; 'since' is where the log ended."""
+    pattern = rf"{re.escape(hoa)} .*-> live, starts \((\w+)\)"
+    return wait_until(lambda: re.findall(pattern, site.log()[since:]),
+                      f"start of {hoa} in the log of {site.name}")[-1]
 
 
 def state_of(site, hoa):
@@ -41,11 +41,12 @@ def goes_round(rig, guest, sessions, causes):
     """Without a hint, seen by one of 'causes'."""
     for target in [site for site in rig.sites
                    if site is not guest.site] + [guest.site]:
+        since = len(target.log())
         guest.migrate(target)
         sessions.type()
         wait_known(rig, guest)
         for hoa in guest.cards[0].v4, guest.cards[0].v6:
-            cause = cause_of_start(target, hoa)
+            cause = cause_of_start(target, hoa, since)
             assert cause in causes, f"{hoa} at {target.name}: {cause}"
 
 
@@ -107,7 +108,7 @@ def a_guest_with_two_cards_moves_with_both(rig):
     cards = [new_card(), new_card(zone=8)]
     with second_zone(rig), guest_at(rig, rig.a, cards=cards) as guest, \
             Sessions(rig, guest) as first, \
-            Sessions(rig, guest, cards[1]) as second:
+            Sessions(rig, guest, cards[1], bulk=False) as second:
         for target in rig.b, rig.c:
             matctl_migrate(guest, target)
             wait_known(rig, guest)

@@ -46,7 +46,7 @@ enum {
     PEERS_MAX = 8,              /* That the guest streams with at a time. */
     SEEN_BITS = 1 << 20,        /* Numbers told apart: 1000 s of them. */
     QUIET_MS = 300,             /* So long nothing is on its way any more. */
-    CONTROL_TRIES = 200,        /* 50 ms each: a move takes less. */
+    CONTROL_TRIES = 1200,       /* 50 ms each: busy machines are slow. */
     BLOCK = 1 << 16
 };
 
