@@ -96,7 +96,9 @@ def tell(story, rig, result, options):
         shown = dataclasses.replace(shown, moves=shown.moves[:1])
     story.say("\n".join(demo_result.table(shown)), TABLE)
     story.say("")
-    complaints = [] if options.plain else rig.complaints()
+    complaints = rig.missed + result.traffic.missed
+    if not options.plain:
+        complaints += rig.complaints()
     for name, value in verdicts(rig, result, options):
         story.say(f"{name:<31}{value}", TABLE)
     for problem in (result.faults + complaints)[:5]:

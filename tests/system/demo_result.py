@@ -146,11 +146,14 @@ def rows(run):
         (None, [], ""),
         ("lost, pings", each_text(pings), f"{unanswered} of "
          f"{len(run.asked)}"),
-        ("lost, UDP from the guest", each_text(udp),
-         f"{back['lost']} of {back['sent']}"),
-        ("lost, UDP to the guest", [""] * len(run.moves),
-         f"{there['lost']} of {there['sent']}"),
+        ("lost, UDP from the guest", each_text(udp), share(back)),
+        ("lost, UDP to the guest", [""] * len(run.moves), share(there)),
     ]
+
+
+def share(way):
+    """Nothing if nobody has counted."""
+    return f"{way['lost']} of {way['sent']}" if way["sent"] else ""
 
 
 def each_text(numbers):

@@ -38,6 +38,7 @@ class MatSites(Agents):
     def __init__(self, programs, mode, line):
         super().__init__(programs, mode, fill=self._fill,
                          lines={name: line for name in "abc" if line})
+        self.missed = []                # What should have come and did not.
 
     @staticmethod
     def _fill(rig):

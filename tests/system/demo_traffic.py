@@ -110,6 +110,7 @@ class Traffic:
         self.top = None                 # TCP's sequence number so far.
         self.running, self.watches = [], []
         self.counted = None             # By vmload, both ways.
+        self.missed = []                # What could not be had, in words.
         try:
             self._start(rig, guest, patience_s)
         except BaseException:
@@ -146,7 +147,10 @@ class Traffic:
         self.ended = time.time()
         self.pinger.kill()
         self.transfer.end()
-        self.counted = self.numbers.end()
+        try:
+            self.counted = self.numbers.end()
+        except (AssertionError, ValueError) as error:
+            self.missed.append(f"no report of the guest: {error}")
         self.take()
 
     def take(self):
