@@ -55,7 +55,7 @@ bench-update: all ovs-base bench/bench-update-client \
 		--ovs=ovs --ovs-base=ovs-base --matsw=ctl/matsw \
 		$(if $(QUICK),--quick)
 
-# As root: how soon an agent hears of an announcement.
+# As root: how soon an agent hears of an announcement.  QUICK=1 for seconds.
 EXTRA_PROGRAMS += bench/bench-event-client
 CLEANFILES += bench/bench-event-client event.json event.txt
 bench_bench_event_client_SOURCES = bench/bench-event-client.c
@@ -65,8 +65,9 @@ bench_bench_event_client_LDADD = ctl/libclient.a lib/libmat.a
 .PHONY: bench-event
 bench-event: all bench/bench-event-client
 	$(PYTHON3) -B $(srcdir)/bench/bench-event --output=. \
-		--ovs=ovs --matsw=ctl/matsw
+		--ovs=ovs --matsw=ctl/matsw $(if $(QUICK),--quick)
 
 include bench/agent.mk
 include bench/converge.mk
+include bench/fifty.mk
 include bench/move.mk

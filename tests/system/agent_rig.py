@@ -101,9 +101,13 @@ class Site(plain.Site):
             "matd", *SANITIZE, *preload, self.rig.programs.matd,
             f"unix:{self.dir}/db.sock", f"--keys={self.keys}",
             f"--state={self.state}",
-            f"--switch={self.switch.update_socket()}", *options)
+            f"--switch={self.agent_socket()}", *options)
         wait_until(lambda: "mat/status" in self.switch.appctl(
             "list-commands", daemon="matd"), "commands of matd")
+
+    def agent_socket(self):
+        """Where the agent finds the switch."""
+        return self.switch.update_socket()
 
     def start_agent_with_clock(self):
         """... that jump(seconds) sets off from the others'."""
@@ -264,6 +268,7 @@ class Agents(plain.Rig):
         self.injected, self.tainted = set(), []
 
     evidence_dir = "system-evidence/agent"
+    make_site = Site
 
     def _build(self):
         try:
@@ -281,8 +286,8 @@ class Agents(plain.Rig):
         self.router.namespace.sysctl("net.ipv6.conf.default.disable_ipv6=0")
         self.cluster = f"{self.dir}/cluster"
         self.key("new-cluster", self.cluster)
-        self.sites = [Site(self.prefix, number, self.router, self.programs,
-                           self.lines.get(name))
+        self.sites = [self.make_site(self.prefix, number, self.router,
+                                     self.programs, self.lines.get(name))
                       for number, name in enumerate(names, 1)]
         for site in self.sites:
             setattr(self, site.name, site)
