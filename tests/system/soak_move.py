@@ -10,6 +10,7 @@ same seed makes the same moves."""
 import concurrent.futures
 import contextlib
 import random
+import re
 import time
 
 from agent_rig import PATIENCE_S, Agents
@@ -209,10 +210,18 @@ class SoakMove:
                                self.stalls(self.made, [kind])))
         self.say("#   packets lost while nothing moved: "
                  f"{self.lost_between()}")
+        self.say("#   packets that switches had no time to take: "
+                 f"{self.overrun()}")
         for count in talked:
             self.say("#   between guests: " + ", ".join(
                 f"{way} {seen['sent']} sent, {seen['lost']} lost"
                 for way, seen in count.items()))
+
+    def overrun(self):
+        """Those on ports that are still there."""
+        return sum(int(dropped) for site in self.rig.sites for dropped in
+                   re.findall(r",d(\d+)\)", site.namespace.run("ss", "-0",
+                                                               "-m")))
 
     @staticmethod
     def line(name, count, stalls):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Applications that survive every move of a real VM, and how long they stood
-still: a table, also in applications.txt of the build folder."""
+still: a table, also in applications.txt of the build folder.  In what runs
+every day, random moves do this with some of them: test_soak_move.py."""
 import time
 
 from agent_harness import test
-from apps import (App, AppGuest, Apps, Desktop, DesktopGuest, Download, move,
+from apps import (App, Apps, Desktop, DesktopGuest, Download, move,
                   percentile)
 from guest_rig import guest_at, wait_known
 
@@ -78,14 +79,14 @@ def span(apps, what):
     return begin, apps.all_go_on()
 
 
-def live_through(rig, guest, opened, rounds, moves, table):
+def live_through(rig, guest, opened, moves, table):
     """Applications of the functions 'opened' are there during the moves; what
     they counted."""
     with Apps() as apps:
         for open_some in opened:
             open_some(rig, guest, apps)
         spans = {}
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             for name, *times in go_round(rig, guest, apps, moves):
                 spans.setdefault(name, []).append(times)
         counts = {app.name: app.end() for app in apps.all}
@@ -97,16 +98,12 @@ def live_through(rig, guest, opened, rounds, moves, table):
     return counts
 
 
-def bulk(rig, guest, apps, kbps=0):
+def bulk(rig, guest, apps):
     card, image = guest.cards[0], guest.image
     apps.add(App(rig, image, "bulk TCP from the guest", rig.b1.namespace,
-                 "pull", card.v6, kbps))
+                 "pull", card.v6, 0))
     apps.add(App(rig, image, "bulk TCP to the guest", rig.c1.namespace,
-                 "push", card.v4, kbps))
-
-
-def slow_bulk(rig, guest, apps):
-    bulk(rig, guest, apps, 1000)
+                 "push", card.v4, 0))
 
 
 def download(rig, guest, apps):
@@ -135,13 +132,6 @@ def report(rig, table, counts):
         print("# " + line, flush=True)
 
 
-@test(capture=False)
-def applications_live_through_moves(rig):
-    with guest_at(rig, rig.a, kind=AppGuest) as guest:
-        live_through(rig, guest, [slow_bulk, talk], 1,
-                     [(rig.b, True), (rig.c, False)], Table())
-
-
 @test(full=True, capture=False)
 def all_applications_live_through_every_move(rig):
     """Those that take all they get, and those that want it at once, not at
@@ -150,7 +140,7 @@ def all_applications_live_through_every_move(rig):
     with guest_at(rig, rig.a, kind=DesktopGuest) as guest:
         for opened in [bulk, download], [talk, desktop]:
             counts |= live_through(
-                rig, guest, opened, ROUNDS,
+                rig, guest, opened,
                 [(rig.b, True), (rig.c, True), (rig.a, True), (rig.b, False),
                  (rig.a, False)], table)
     report(rig, table, counts)
