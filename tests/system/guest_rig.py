@@ -183,8 +183,10 @@ class Keys:
             got += piece
         assert_same(f"echo, {self.name}", got, text)
 
-    def kill(self):
+    def close(self):
         self.sock.close()
+
+    kill = close
 
 
 class Sessions:
