@@ -109,7 +109,7 @@ def share(row):
 
 
 HEAD = ("case", "kind", "moves", "share p50", "p90", "max", "waiting", "stop",
-        "silence", "outage", "starved", "outage less L2",
+        "QEMU's", "silence", "outage", "starved", "outage less L2",
         "beyond stop less L2")
 
 
@@ -122,7 +122,7 @@ def table(results):
                 case, KINDS[kind], str(row["moves"]), share(row),
                 "%.2f" % row["share_p90_ms"], "%.2f" % row["share_max_ms"],
                 str(row["waited"]), *("%.1f" % row[key]["p50"] for key in (
-                    "stop_ms", "silence_ms", "outage_ms")),
+                    "stop_ms", "qmp_stop_ms", "silence_ms", "outage_ms")),
                 str(row["starved_max"]),
                 interval(row["less_l2_outage_ms"]),
                 interval(row["less_l2_beyond_stop_ms"])))
@@ -138,7 +138,9 @@ Times in ms, medians if not said otherwise; from captures, on one clock.
   share     network's share: the guest's first frame at its new host, until
             the first packet of the correspondent at its port there; 0 if it
             was there before ("waiting": in so many moves)
-  stop      the guest's last frame at its old host to the first at the new
+  stop      the guest's last frame at its old host to the first at the new;
+            QEMU's: its events STOP to RESUME.  With a hint packets are held
+            from some time before, so that the guest has nothing to answer
   silence   the correspondent's last answer out of the old place to the first
             out of the new, with all that the guest needs to wake up
   outage    probes, one each ms, that never reached the running guest, x 1 ms
