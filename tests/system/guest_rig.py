@@ -194,9 +194,9 @@ class Sessions:
     each once on the guest's own host if it goes round: bulk TCP, numbered
     datagrams, keystrokes by both families.  Use as a context; what they
     counted is checked at the end; that little was lost, unless the guest
-    'rests'."""
+    rests, for 'rests' seconds."""
 
-    def __init__(self, rig, guest, card=None, rests=False, bulk=True):
+    def __init__(self, rig, guest, card=None, rests=0, bulk=True):
         self.guest, self.card = guest, card or guest.cards[0]
         self.vms = vms_of(rig, self.card.zone)
         self.rests, self.has_bulk = rests, bulk
@@ -244,11 +244,11 @@ class Sessions:
 
     def _check(self):
         if self.has_bulk:
-            check_bulk(self.bulk.end())
+            check_bulk(self.bulk.end(), self.rests)
         check_counts([load.end() for load in self.counts], self.rests)
 
 
-def check_counts(counts, rests=False):
+def check_counts(counts, rests=0):
     for count in counts:
         for way, seen in count.items():
             assert seen["received"] > 10, f"{way}: {count}"
@@ -257,9 +257,11 @@ def check_counts(counts, rests=False):
                 f"{way}: {count}")
 
 
-def check_bulk(streamed):
+def check_bulk(streamed, rests=0):
+    """All was right, and it went on after the rest."""
     assert_same("wrong bytes", streamed["wrong"], 0)
-    assert streamed["bytes"] > 1 << 20, streamed
+    assert streamed["bytes"] > 1 << 16, streamed
+    assert streamed["gap_ms"] >= rests * 1000, streamed
 
 
 class Talk:

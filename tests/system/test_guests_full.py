@@ -165,7 +165,7 @@ def a_guest_moves_on_when_its_first_host_has_just_forgotten_it(rig):
 def a_guest_is_saved_and_goes_on_elsewhere_a_minute_later(rig):
     path = f"{rig.dir}/saved"
     with standing_guest(rig, rig.a) as guest, \
-            Sessions(rig, guest, rests=True) as sessions:
+            Sessions(rig, guest, rests=REST_S) as sessions:
         card = guest.cards[0]
         guest.save(path, lambda: rig.a.matctl("hint", "park",
                                               f"mac={card.mac}"))
