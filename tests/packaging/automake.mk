@@ -2,18 +2,19 @@
 #
 # The Debian packages: built (with Open vSwitch, the first time), looked at by
 # lintian, installed and purged in a copy of this machine's root.
+# Then installed on machines that are booted with systemd: check-boot,
+# check-libvirt.
 
-# check-boot: then installed on a machine that is booted with systemd.
-
-.PHONY: check-packaging check-boot
+.PHONY: check-packaging check-boot check-libvirt
 check-packaging:
 	@$(top_srcdir)/tests/packaging/run packaging
-check-boot:
+check-boot check-libvirt:
 	@ls packaging/ovs-matd_*.deb > /dev/null 2>&1 || \
 		$(top_srcdir)/tests/packaging/run packaging
-	@$(top_srcdir)/tests/packaging/boot packaging
+	@$(top_srcdir)/tests/packaging/$(@:check-%=%) packaging
 
-EXTRA_DIST += tests/packaging/boot tests/packaging/run \
+EXTRA_DIST += tests/packaging/boot tests/packaging/libvirt \
+	tests/packaging/machine.sh tests/packaging/run \
 	debian/changelog \
 	debian/control \
 	debian/copyright \
