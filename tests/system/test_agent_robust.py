@@ -300,3 +300,13 @@ def a_clock_that_jumps_changes_nothing(rig):
     rig.b.stop_agent()
     rig.b.start_agent()
     assert_reaches(rig.b1, rig.a1)
+
+
+@test
+def agents_that_are_told_to_end_leave_nothing_behind(rig):
+    """Neither memory, of which the address sanitizer tells, nor a lock."""
+    for site in rig.sites:
+        site.stop_agent()
+    for site in rig.sites:
+        site.start_agent()
+    rig.settle()
