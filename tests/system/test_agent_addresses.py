@@ -157,7 +157,7 @@ def a_silent_vm_keeps_its_addresses_and_an_unused_one_is_forgotten(rig):
 
 @test
 def agents_gossip_by_ipv6_where_there_is_nothing_else(rig):
-    """IPv4 is cut at the router; the IPv6 sessions of a VM that moves go on."""
+    """IPv4 is cut at the router; IPv6 sessions of a VM that moves go on."""
     filters = [f"filter add dev {site.name} ingress prio 1 protocol ip u32 "
                "match u32 0 0 action mirred egress redirect dev sink"
                for site in rig.sites]
