@@ -10,7 +10,8 @@
  * the pages of hugetlbfs are left to DPDK.
  *
  * Blocks are powers of two.  Freed ones are kept for the next request of their
- * size, so memory in chunks never shrinks below its peak.
+ * size, until no other of the same chunk is in use: then the chunk is given
+ * back.
  *
  * Threads: one at a time (the writer of the table). */
 
