@@ -369,7 +369,6 @@ mat_agent_config_default(struct mat_agent_config *c)
     c->quarantine_s = 300;
     c->stock = 8;
     c->parked_s = 604800;
-    c->failback_s = 60;
 }
 
 void

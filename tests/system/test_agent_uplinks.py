@@ -68,6 +68,9 @@ class TwoSite(agent_rig.Site):
             f"route add default via {SECOND6}::1 metric 2048",
             f"route add default src {HOST} nexthop via {self.subnet4}.1 "
             f"nexthop via {SECOND4}.1")
+        # Else a network that comes back has no IPv6 router any more.
+        self.router.namespace.sysctl(
+            f"net.ipv6.conf.{self.name}.keep_addr_on_down=1")
         self.router.namespace.ip(
             f"route add {HOST} via {self.subnet4}.2 metric 1",
             f"route add {HOST} via {SECOND4}.2 metric 2")
@@ -175,7 +178,7 @@ def wait_moa(rig, network):
         f"{network}."), f"a MoA of {network}", PATIENCE_S)
 
 
-@test(rig="networks")
+@test(rig="networks", full=True)
 def vms_go_back_to_the_first_network_when_it_stays_up(rig):
     rig.a.configure(mat_failback="2")
     try:
