@@ -279,8 +279,11 @@ test_messages(void **state)
         assert_false(mat_path_verify(bytes, sizeof bytes, &c[1], keys[1]));
         bytes[i] ^= 4;
     }
-    bytes[1] = 3;
-    assert_false(mat_path_decode(bytes, sizeof bytes, &back));
+    for (unsigned int kind = 0; kind < 256; kind++) {
+        bytes[1] = (uint8_t) kind;
+        assert_int_equal(mat_path_decode(bytes, sizeof bytes, &back),
+                         kind >= MAT_PATH_PROBE && kind <= MAT_PATH_KNOWS);
+    }
 }
 
 static void
