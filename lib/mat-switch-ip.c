@@ -141,43 +141,6 @@ out_local(struct mat_work *work, const struct mat_addr *dst,
     }
 }
 
-/* The addresses quoted in an ICMP error from a VMN, as far as they can be
- * translated: usually both ends of the packet that it complains about. */
-static void
-translate_quote_out(struct mat_work *work, const struct mat_packet *quote,
-                    const struct mat_found *sender,
-                    struct mat_addr moas[static 2],
-                    struct mat_rewrite *change)
-{
-    struct mat_addr src = mat_packet_src(quote), dst = mat_packet_dst(quote);
-    struct mat_found found;
-
-    if (mat_find_hoa(work, work->zone, &src, false, &found)) {
-        moas[0] = found.value;
-        change->quoted_src = &moas[0];
-    }
-    if (mat_find_hoa(work, work->zone, &dst, false, &found)) {
-        moas[1] = (found.hit.aux == sender->hit.aux ? sender->value
-                   : found.value);
-        change->quoted_dst = &moas[1];
-    }
-}
-
-static void
-translate_out(struct mat_work *work, const struct mat_found *src,
-              const struct mat_addr *new_dst)
-{
-    struct mat_rewrite change = { .src = &src->value, .dst = new_dst };
-    struct mat_packet quote;
-    struct mat_addr quoted_moas[2];
-    bool quotes = mat_packet_quote(&work->packet, &quote);
-
-    if (quotes) {
-        translate_quote_out(work, &quote, src, quoted_moas, &change);
-    }
-    rewrite(work, quotes ? &quote : NULL, &change);
-}
-
 /* Whom a host that is behind takes 'src' for, a VMN of this host: its switch
  * drops what comes from a MoA that nobody has told it of. */
 static void
@@ -190,6 +153,48 @@ show_former(const struct mat_work *work, struct mat_found *src)
     }
 }
 
+/* The addresses quoted in an ICMP error from a VMN, as far as they can be
+ * translated: usually both ends of the packet that it complains about, whose
+ * destination need not be the HoA that the error comes from. */
+static void
+translate_quote_out(struct mat_work *work, const struct mat_packet *quote,
+                    bool is_behind, struct mat_addr moas[static 2],
+                    struct mat_rewrite *change)
+{
+    struct mat_addr src = mat_packet_src(quote), dst = mat_packet_dst(quote);
+    struct mat_found found;
+
+    if (mat_find_hoa(work, work->zone, &src, false, &found)) {
+        moas[0] = found.value;
+        change->quoted_src = &moas[0];
+    }
+    if (mat_find_hoa(work, work->zone, &dst, false, &found)) {
+        if (is_behind && found.state == MAT_STATE_LOCAL) {
+            show_former(work, &found);
+        }
+        moas[1] = found.value;
+        change->quoted_dst = &moas[1];
+    }
+}
+
+static void
+translate_out(struct mat_work *work, struct mat_found src, bool is_behind,
+              const struct mat_addr *new_dst)
+{
+    struct mat_rewrite change = { .src = &src.value, .dst = new_dst };
+    struct mat_packet quote;
+    struct mat_addr quoted_moas[2];
+    bool quotes = mat_packet_quote(&work->packet, &quote);
+
+    if (is_behind) {
+        show_former(work, &src);
+    }
+    if (quotes) {
+        translate_quote_out(work, &quote, is_behind, quoted_moas, &change);
+    }
+    rewrite(work, quotes ? &quote : NULL, &change);
+}
+
 /* Sends the packet from 'src' on by next hop 'id'; if 'routed', as a router
  * would. */
 static void
@@ -198,7 +203,6 @@ out_by_hop(struct mat_work *work, enum mat_verdict verdict, unsigned int id,
            const struct mat_addr *new_dst)
 {
     const struct mat_hop *hop = mat_table_hop(work->call->table, id);
-    struct mat_found shown = *src;
 
     if (!hop) {
         mat_judge(work, MAT_V_NO_NEXTHOP);
@@ -209,10 +213,7 @@ out_by_hop(struct mat_work *work, enum mat_verdict verdict, unsigned int id,
                && !mat_rewrite_dec_ttl(&work->packet, work->frame->l3_csum)) {
         error_to_vmn(work, MAT_V_TTL, MAT_ERROR_TTL, 0);
     } else {
-        if (hop->is_behind) {
-            show_former(work, &shown);
-        }
-        translate_out(work, &shown, new_dst);
+        translate_out(work, *src, hop->is_behind, new_dst);
         set_hop_macs(work, hop);
         mat_judge(work, verdict);
     }

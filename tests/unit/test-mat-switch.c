@@ -386,6 +386,44 @@ hosts_behind_see_former_moas(void **state)
     assert_int_equal(mat_table_put(w->table, &e), MAT_TABLE_BAD_ADDRESS);
 }
 
+/* So do the errors that a VMN sends them, whichever of its HoAs they are
+ * from and about. */
+static void
+hosts_behind_understand_errors(void **state)
+{
+    static const char *const hoas[] = { "10.0.0.1", "10.0.0.9" };
+    static const char *const formers[] = { "172.16.9.1", "172.16.9.9" };
+    struct world *w = *state;
+    struct mat_nexthop hop = { 1, uplink_mac, router_mac, 1500, true };
+
+    assert_int_equal(mat_table_put_nexthop(w->table, &hop), MAT_TABLE_OK);
+    world_put(w, MAT_STATE_LOCAL, 7, "10.0.0.9", "172.16.1.9", 1, "vm1");
+    for (int i = 0; i < 2; i++) {
+        struct mat_addr hoa = test_addr(hoas[i]);
+        struct mat_entry e;
+
+        assert_true(mat_table_get_live(w->table, 7, &hoa, &e));
+        e.former = test_addr(formers[i]);
+        assert_int_equal(mat_table_put(w->table, &e), MAT_TABLE_OK);
+    }
+    for (int i = 0; i < 4; i++) {
+        struct frame_spec quoted = udp("10.0.0.5", hoas[i / 2]);
+        struct frame_spec error = udp(hoas[i % 2], "10.0.0.5"), want;
+        struct mat_frame f;
+
+        error.proto = MAT_PROTO_ICMP;
+        error.icmp_type = 3;
+        error.quoted = &quoted;
+        error.quoted_max = 28;
+        want = error;
+        f = world_check(w, &error, world_mac(7, 1), world_mac(7, 5), OUT7, VM1,
+                        MAT_V_TRANSLATED);
+        set_addrs(&want, formers[i % 2], "172.16.2.5");
+        set_addrs(&quoted, "172.16.2.5", formers[i / 2]);
+        assert_frame(&f, &want, uplink_mac, router_mac);
+    }
+}
+
 static void
 waits_for_a_vmn_that_is_not_ready(void **state)
 {
@@ -781,6 +819,7 @@ main(void)
         TEST(outside_is_by_zone),
         TEST(late_packets_go_on),
         TEST(hosts_behind_see_former_moas),
+        TEST(hosts_behind_understand_errors),
         TEST(waits_for_a_vmn_that_is_not_ready),
         TEST(too_big_is_said),
         TEST(errors_of_routers_are_understood),
