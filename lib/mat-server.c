@@ -44,7 +44,8 @@ static size_t handle_stats(struct mat_server *, const struct request *,
                            void *buffer);
 static void follow_up(struct mat_server *, const struct mat_op *,
                       bool some_kept);
-static bool is_overtaken(const struct mat_op *, struct mat_update_reader rest);
+static bool is_overtaken(struct mat_server *, const struct mat_op *,
+                         struct mat_update_reader rest);
 
 struct mat_server *
 mat_server_create(struct mat_table *table,
@@ -314,32 +315,53 @@ handle_batch(struct mat_server *s, const struct request *r, void *buffer)
     s->counters.n_batches++;
     s->counters.n_operations += ops.left;
     while (mat_update_next(&ops, &op)) {
-        if (!is_overtaken(&op, ops)) {
+        if (!is_overtaken(s, &op, ops)) {
             follow_up(s, &op, kept);
         }
     }
     return reply_ok(buffer, r->header.id, 0);
 }
 
+/* The MoA that 'e' means: if it has none, that of the live entry. */
+static struct mat_addr
+moa_of(struct mat_server *s, const struct mat_entry *e)
+{
+    struct mat_addr moa = e->moa;
+    struct mat_entry live;
+
+    if (mat_addr_is_zero(&moa)) {
+        lock(s);
+        if (mat_table_get_live(s->table, e->zone, &e->hoa, &live)) {
+            moa = live.moa;
+        }
+        s->hooks.unlock(s->hooks.aux);
+    }
+    return moa;
+}
+
 /* Is the hold that 'op' puts changed again in the 'rest' of its batch?  Then
  * nobody is told of it, who would have to set it in the table once more. */
 static bool
-is_overtaken(const struct mat_op *op, struct mat_update_reader rest)
+is_overtaken(struct mat_server *s, const struct mat_op *op,
+             struct mat_update_reader rest)
 {
     const struct mat_entry *e = &op->entry;
+    struct mat_addr moa, other_moa;
     struct mat_op other;
 
     if ((op->type != MAT_OP_ENTRY_PUT && op->type != MAT_OP_HOLD)
         || !e->hold) {
         return false;
     }
+    moa = moa_of(s, e);
     while (mat_update_next(&rest, &other)) {
         if ((other.type == MAT_OP_ENTRY_PUT || other.type == MAT_OP_HOLD)
             && other.entry.zone == e->zone
-            && mat_addr_equal(&other.entry.hoa, &e->hoa)
-            && (mat_addr_is_zero(&e->moa) || mat_addr_is_zero(&other.entry.moa)
-                || mat_addr_equal(&other.entry.moa, &e->moa))) {
-            return true;
+            && mat_addr_equal(&other.entry.hoa, &e->hoa)) {
+            other_moa = moa_of(s, &other.entry);
+            if (mat_addr_equal(&other_moa, &moa)) {
+                return true;
+            }
         }
     }
     return false;

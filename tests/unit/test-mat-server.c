@@ -419,6 +419,26 @@ test_hooks_follow_in_order(void **state)
     fixture_destroy(f);
 }
 
+/* Only what comes later for the same MoA overtakes a hold. */
+static void
+test_holds_are_overtaken_by_their_own(void **state)
+{
+    struct fixture *f = fixture_create();
+
+    (void) state;
+    assert_done(BATCH(f, LOCAL("10.0.0.1", "172.16.1.1")));
+    assert_done(BATCH(f, "hold hoa=10.0.0.1 on",
+                      LOCAL("10.0.0.1", "172.16.1.9") " state=prepared"));
+    assert_string_equal(f->log, "held 10.0.0.1;ready 10.0.0.1;");
+    assert_done(BATCH(f, "hold hoa=10.0.0.1 on",
+                      "hold hoa=10.0.0.1 off moa=172.16.1.1"));
+    assert_string_equal(f->log, "ready 10.0.0.1;");
+    assert_done(BATCH(f, "hold hoa=10.0.0.1 moa=172.16.1.1 on",
+                      "hold hoa=10.0.0.1 off"));
+    assert_string_equal(f->log, "ready 10.0.0.1;");
+    fixture_destroy(f);
+}
+
 /* While packets wait for a VMN, its hold stays when it is to be taken off. */
 static void
 test_hold_is_kept_while_packets_wait(void **state)
@@ -657,6 +677,7 @@ main(void)
         cmocka_unit_test(test_operation_may_need_one_before_it),
         cmocka_unit_test(test_ok_comes_after_the_readers),
         cmocka_unit_test(test_hooks_follow_in_order),
+        cmocka_unit_test(test_holds_are_overtaken_by_their_own),
         cmocka_unit_test(test_hold_is_kept_while_packets_wait),
         cmocka_unit_test(test_inject),
         cmocka_unit_test(test_subscribe),
