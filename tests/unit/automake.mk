@@ -25,6 +25,7 @@ unit_tests += \
 	tests/unit/test-mat-saved \
 	tests/unit/test-mat-server \
 	tests/unit/test-mat-switch \
+	tests/unit/test-mat-switch-behind \
 	tests/unit/test-mat-switch-dhcp \
 	tests/unit/test-mat-table \
 	tests/unit/test-mat-text \
@@ -45,6 +46,7 @@ tests_unit_test_mat_csum_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_neighbor_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_packet_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_switch_LDADD = tests/unit/libframes.a $(LDADD)
+tests_unit_test_mat_switch_behind_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_switch_dhcp_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_rewrite_LDADD = tests/unit/libframes.a $(LDADD)
 tests_unit_test_mat_reply_LDADD = tests/unit/libframes.a $(LDADD)
