@@ -344,6 +344,7 @@ port_of_stay_went(struct mat_agent *a, struct mat_stay *stay)
         mat_home_step(a, home, MAT_LIFE_FAILED, NULL, "port removed");
         break;
     case MAT_LIFE_LEAVING:
+        stay->hold_until_us = 0;        /* It says nothing any more. */
         mat_heap_set(&a->heap, &stay->timer, a->now_us + MAT_AGENT_GRACE_US);
         mat_agent_call(a, MAT_REC_PORT, &home->key, NULL, NULL, false);
         mat_home_refresh(a, home);
@@ -501,6 +502,8 @@ mat_agent_uplink(struct mat_agent *a, int64_t now_us,
         mat_agent_configure_moa(a);
         if (was_up && !uplink->up && has_other_uplink(a, uplink->name)) {
             mat_agent_renumber_all(a, uplink->name, true);
+        } else if (!was_up && uplink->up && !strcmp(a->active, uplink->name)) {
+            mat_agent_renumber_all(a, uplink->name, false);
         }
     }
 }

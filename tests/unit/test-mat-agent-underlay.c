@@ -292,6 +292,42 @@ test_vmns_follow_the_uplink_that_is_used(void **state)
     end(f);
 }
 
+/* Both uplinks fail, and the second is the first to be there again. */
+static void
+test_vmns_take_the_uplink_that_comes_back(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_moa_uplink uplinks[] = {
+        { .name = "eth0", .mac = { { 2, 0xee, 0, 0, 0, 0 } }, .n_subnets = 1 },
+        { .name = "eth1", .mac = { { 2, 0xee, 0, 0, 1, 0 } }, .n_subnets = 1,
+          .up = true }
+    };
+    struct mat_agent *a = f->hosts[0].agent;
+
+    (void) state;
+    mat_addr_parse("172.16.1.1", &uplinks[0].subnets[0].addr);
+    mat_addr_parse("172.17.1.1", &uplinks[1].subnets[0].addr);
+    uplinks[0].subnets[0].plen = uplinks[1].subnets[0].plen = 24;
+    configure(f, 0, "172.16.1.64/26,172.17.1.64/26", MAT_AGENT_ACTIVE);
+    mat_table_port_attached(f->hosts[0].table, "eth1", 40, &uplinks[1].mac,
+                            1500);
+    mat_agent_use_uplink(a, f->now_us, "eth0");
+    mat_agent_uplink(a, f->now_us, &uplinks[1], 1500);
+    fleet_run(f, 5 * SIM_S);
+    uplinks[1].up = false;
+    mat_agent_uplink(a, f->now_us, &uplinks[1], 1500);
+    mat_agent_uplink(a, f->now_us, &uplinks[0], 1500);
+    fleet_run(f, SIM_S);
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 16);
+    uplinks[1].up = true;
+    mat_agent_use_uplink(a, f->now_us, "eth1");
+    mat_agent_uplink(a, f->now_us, &uplinks[1], 1500);
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 17);
+    end(f);
+}
+
 /* Modes. */
 
 static void
@@ -409,6 +445,7 @@ main(void)
         cmocka_unit_test(test_at_home_nothing_is_rewritten),
         cmocka_unit_test(test_another_uplink_takes_over),
         cmocka_unit_test(test_vmns_follow_the_uplink_that_is_used),
+        cmocka_unit_test(test_vmns_take_the_uplink_that_comes_back),
         cmocka_unit_test(test_shadow_touches_nothing),
         cmocka_unit_test(test_work_does_not_grow_with_what_is_known),
     };

@@ -259,6 +259,30 @@ test_a_hint_loses_nothing(void **state)
     end(f);
 }
 
+/* The port goes with the VM: there is nothing to wait for. */
+static void
+test_a_port_that_goes_as_the_vm_stops(void **state)
+{
+    struct fleet *f = given_guest_on_first_of(2);
+    struct mat_entry e;
+
+    (void) state;
+    fleet_plug(f, 1, "vm5b", 5, NULL);
+    fleet_run(f, 100 * SIM_MS);
+    fleet_hint(f, 0, MAT_HINT_STOPPED, 5);
+    expect_held(f, true);
+    fleet_unplug(f, 0, "vm5");
+    fleet_run(f, SIM_MS);
+    assert_true(fleet_live(f, 0, VM, &e));
+    assert_int_equal(e.state, MAT_STATE_REMOTE);
+    fleet_run(f, 11 * SIM_S);
+    assert_int_not_equal(fleet_state(f, 0, VM), MAT_LIFE_LEAVING);
+    fleet_hint(f, 1, MAT_HINT_STARTED, 5);
+    fleet_run(f, SIM_S);
+    fleet_expect_at(f, 1, "vm5b", VM);
+    end(f);
+}
+
 static void
 test_a_hold_without_a_stop(void **state)
 {
@@ -483,6 +507,7 @@ main(void)
         cmocka_unit_test(test_a_move_to_a_host_without_the_zone),
         cmocka_unit_test(test_a_move_by_link),
         cmocka_unit_test(test_a_hint_loses_nothing),
+        cmocka_unit_test(test_a_port_that_goes_as_the_vm_stops),
         cmocka_unit_test(test_a_hold_without_a_stop),
         cmocka_unit_test(test_a_cancelled_migration),
         cmocka_unit_test(test_a_stopped_guest_that_goes_nowhere),
