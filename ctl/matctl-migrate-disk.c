@@ -66,6 +66,7 @@ enum matctl_status
 migrate_find_disks(struct migration *m)
 {
     struct json *disks;
+    size_t n = 0;
 
     if (!m->n_disks && !m->all_disks) {
         return MATCTL_OK;
@@ -78,14 +79,19 @@ migrate_find_disks(struct migration *m)
         const struct json *disk = matctl_item(disks, "", i);
         const char *node = matctl_string(disk, "inserted.node-name");
 
-        if (*node && is_asked_for(m, node, disk)
-            && m->n_nodes < MIGRATE_DISKS_MAX) {
-            m->nodes[m->n_nodes++] = xstrdup(node);
+        if (*node && is_asked_for(m, node, disk)) {
+            if (n < MIGRATE_DISKS_MAX) {
+                m->nodes[m->n_nodes++] = xstrdup(node);
+            }
+            n++;
         }
     }
     json_destroy(disks);
     if (!disks) {
         return MATCTL_FAILED;
+    } else if (n > MIGRATE_DISKS_MAX) {
+        return matctl_error("%s: the VM has more than %d disks; nothing was "
+                            "changed", m->vm, MIGRATE_DISKS_MAX);
     } else if (m->n_nodes < MAX(m->n_disks, 1)) {
         return matctl_error("%s: the VM has %"PRIuSIZE" of the disks: name "
                             "their nodes as query-block does; nothing was "
@@ -274,6 +280,27 @@ has_failed(struct migration *m)
     return failed;
 }
 
+/* 'force': those that there are. */
+static enum matctl_status
+remove_targets(struct migration *m, bool force)
+{
+    enum matctl_status status = MATCTL_OK;
+
+    for (size_t i = 0; i < m->n_mirrors && !status; i++) {
+        char *name = our_name(m->nodes[i]), *error;
+
+        json_destroy(matctl_qmp_execute(m->qmp, "blockdev-del",
+                                        object("node-name", name), &error));
+        if (error && !force) {
+            status = matctl_error("%s", error);
+        }
+        free(error);
+        free(name);
+    }
+    m->n_mirrors = status ? m->n_mirrors : 0;
+    return status;
+}
+
 /* Ends all mirrors; 'force': at once, as what they have made is not used. */
 static enum matctl_status
 end_mirrors(struct migration *m, bool force)
@@ -303,15 +330,7 @@ end_mirrors(struct migration *m, bool force)
         status = matctl_error("%s: a mirror of a disk %s", m->vm,
                               jobs.n ? "does not end" : "has failed");
     }
-    for (size_t i = 0; i < m->n_mirrors && !status; i++) {
-        char *name = our_name(m->nodes[i]);
-
-        status = migrate_execute(m->qmp, "blockdev-del",
-                                 object("node-name", name));
-        free(name);
-    }
-    m->n_mirrors = 0;
-    return status;
+    return status ? status : remove_targets(m, force);
 }
 
 enum matctl_status

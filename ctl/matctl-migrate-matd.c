@@ -268,12 +268,14 @@ migrate_hint(struct migration *m, const char *kind)
 {
     enum matctl_status status = MATCTL_OK;
 
-    for (size_t i = 0; i < m->n_cards && !status; i++) {
+    for (size_t i = 0; i < m->n_cards; i++) {
+        enum matctl_status one;
         char *mac = xasprintf("mac=%s", m->cards[i].mac);
         struct json *reply;
 
-        status = matctl_ask(m->ctl, &reply, "mat/hint", kind, mac,
-                            m->cards[i].zone, NULL);
+        one = matctl_ask(m->ctl, &reply, "mat/hint", kind, mac,
+                         m->cards[i].zone, NULL);
+        status = status ? status : one;
         free(mac);
         json_destroy(reply);
     }

@@ -87,8 +87,8 @@ look_at_cards(struct migration *m)
     return status;
 }
 
-static bool
-is_under_way(const char *status)
+bool
+migrate_is_under_way(const char *status)
 {
     return (strcmp(status, "") && strcmp(status, "none")
             && strcmp(status, "completed") && strcmp(status, "failed")
@@ -104,13 +104,14 @@ look_at_vm(struct migration *m)
                         : NULL;
     enum matctl_status status = info ? MATCTL_OK : MATCTL_FAILED;
     const char *state = matctl_string(vm, "status");
+    const char *last = matctl_string(info, "status");
 
     m->was_running = matctl_bool(vm, "running");
     if (!status && (!strcmp(state, "postmigrate")
                     || !strcmp(state, "inmigrate"))) {
         status = matctl_error("%s: this QEMU has no VM (%s); nothing was "
                               "changed", m->qmp_path, state);
-    } else if (!status && is_under_way(matctl_string(info, "status"))) {
+    } else if (!status && migrate_is_under_way(last)) {
         status = matctl_error("%s: a migration is under way already: wait, "
                               "or end it with migrate_cancel; nothing was "
                               "changed", m->qmp_path);
@@ -145,9 +146,14 @@ look_at_capabilities(struct migration *m)
 
     for (size_t i = 0; i < matctl_count(list, ""); i++) {
         const struct json *one = matctl_item(list, "", i);
+        const char *name = matctl_string(one, "capability");
 
-        if (!strcmp(matctl_string(one, "capability"), "x-ignore-shared")) {
+        if (!strcmp(name, "x-ignore-shared")) {
             m->shares_ram = matctl_bool(one, "state");
+        } else if (!strcmp(name, "events")) {
+            m->had_events = matctl_bool(one, "state");
+        } else if (!strcmp(name, "pause-before-switchover")) {
+            m->had_pause = matctl_bool(one, "state");
         }
     }
     json_destroy(list);
@@ -177,17 +183,18 @@ add_capability(struct json *list, const char *name, bool state)
 }
 
 static enum matctl_status
-set_capabilities(struct matctl_qmp *qmp, bool pause)
+set_capabilities(struct matctl_qmp *qmp, bool events, bool pause)
 {
     struct json *list = json_array_create_empty();
     struct json *arguments = json_object_create();
 
-    add_capability(list, "events", true);
+    add_capability(list, "events", events);
     add_capability(list, "pause-before-switchover", pause);
     json_object_put(arguments, "capabilities", list);
     return migrate_execute(qmp, "migrate-set-capabilities", arguments);
 }
 
+/* 'bandwidth' negative: as it is. */
 static enum matctl_status
 set_parameters(struct migration *m, int64_t downtime, int64_t bandwidth)
 {
@@ -195,7 +202,7 @@ set_parameters(struct migration *m, int64_t downtime, int64_t bandwidth)
 
     json_object_put(parameters, "downtime-limit",
                     json_integer_create(downtime));
-    if (bandwidth) {
+    if (bandwidth >= 0) {
         json_object_put(parameters, "max-bandwidth",
                         json_integer_create(bandwidth));
     }
@@ -217,6 +224,7 @@ remember_parameters(struct migration *m)
     struct json *old = migrate_query(m->qmp, "query-migrate-parameters",
                                      NULL);
 
+    m->has_old = old != NULL;
     m->old_downtime = matctl_integer(old, "downtime-limit");
     m->old_bandwidth = matctl_integer(old, "max-bandwidth");
     json_destroy(old);
@@ -226,9 +234,9 @@ remember_parameters(struct migration *m)
 void
 migrate_put_back(struct migration *m)
 {
-    if (m->old_downtime) {
+    if (m->has_old) {
         set_parameters(m, m->old_downtime, m->old_bandwidth);
-        set_capabilities(m->qmp, false);
+        set_capabilities(m->qmp, m->had_events, m->had_pause);
     }
 }
 
@@ -253,12 +261,12 @@ migrate_start(struct migration *m)
                              v6 ? "]" : "", m->port));
     enum matctl_status status = remember_parameters(m);
 
-    status = status ? status : set_capabilities(m->qmp, true);
+    status = status ? status : set_capabilities(m->qmp, true, true);
     status = status ? status : set_parameters(
         m, m->shares_ram ? m->downtime : LOW_LIMIT_MS,
         (int64_t) m->bandwidth << 20);
     if (!status && m->to_qmp) {
-        status = set_capabilities(m->to_qmp, false);
+        status = set_capabilities(m->to_qmp, true, false);
         status = status ? status : migrate_to(m->to_qmp, "migrate-incoming",
                                               uri);
     }
@@ -313,13 +321,13 @@ judge(struct migration *m)
         return MATCTL_OK;
     } else if (!m->is_held && left <= MIN(NEAR_MS, m->downtime)) {
         status = hold(m);
-        return status ? status : set_parameters(m, m->downtime, 0);
+        return status ? status : set_parameters(m, m->downtime, -1);
     } else if (m->is_held
                && ((left > m->downtime && m->last.rounds > m->held_round)
                    || time_msec() > m->held_ms + HELD_MAX_MS)) {
         m->is_held = false;
         status = migrate_hint(m, "failed");
-        return status ? status : set_parameters(m, LOW_LIMIT_MS, 0);
+        return status ? status : set_parameters(m, LOW_LIMIT_MS, -1);
     }
     return MATCTL_OK;
 }

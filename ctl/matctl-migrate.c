@@ -47,6 +47,20 @@ interrupt(int signal_number OVS_UNUSED)
     interrupted = 1;
 }
 
+/* Whatever ends matctl must not leave the VM stopped.  nohup is heeded. */
+static void
+take_signals(void)
+{
+    const struct sigaction action = { .sa_handler = interrupt };
+    struct sigaction old;
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &action, NULL);
+    }
+}
+
 /* Words. */
 
 static bool
@@ -114,7 +128,9 @@ parse_words(struct migration *m, int argc, char *argv[])
                      "the VM's QEMU, other than the one that matd uses");
         return MATCTL_USAGE;
     }
-    m->disk_port = m->disk_port ? m->disk_port : m->port + 1;
+    if (!m->disk_port) {
+        m->disk_port = m->port < 65535 ? m->port + 1 : m->port - 1;
+    }
     return MATCTL_OK;
 }
 
@@ -137,6 +153,7 @@ switch_over(struct migration *m)
         return status;
     }
     json_object_put_string(arguments, "state", "pre-switchover");
+    m->is_let_go = true;
     return migrate_execute(m->qmp, "migrate-continue", arguments);
 }
 
@@ -163,7 +180,7 @@ take_event(struct migration *m, const struct json *event, bool *done)
     } else if (!strcmp(state, "pre-switchover")) {
         return switch_over(m);
     } else if (!strcmp(state, "completed")) {
-        *done = m->is_over = true;
+        *done = true;
     } else if (!strcmp(state, "failed") || !strcmp(state, "cancelled")) {
         return explain_failure(m, state);
     }
@@ -204,50 +221,76 @@ follow(struct migration *m)
 
 /* Taking back. */
 
-/* True if QEMU has nothing under way any more; '*completed' if the VM is
- * there, since it was too late. */
-static bool
-has_ended(struct migration *m, bool *completed)
-{
-    struct json *info = migrate_query(m->qmp, "query-migrate", NULL);
-    const char *state = matctl_string(info, "status");
-    bool ended = (!info || !*state || !strcmp(state, "none")
-                  || !strcmp(state, "failed") || !strcmp(state, "cancelled")
-                  || !strcmp(state, "completed"));
+enum outcome {
+    UNDER_WAY,
+    HERE,                       /* It failed, or was cancelled. */
+    THERE                       /* It was too late. */
+};
 
-    *completed = !strcmp(state, "completed");
+/* Without having been let go it cannot be there: then another migration was
+ * completed, perhaps that by which the VM came. */
+static enum outcome
+ask_outcome(struct migration *m, char **error)
+{
+    struct json *info = matctl_qmp_execute(m->qmp, "query-migrate", NULL,
+                                           error);
+    const char *state = matctl_string(info, "status");
+    enum outcome outcome = (*error || migrate_is_under_way(state) ? UNDER_WAY
+                            : m->is_let_go && !strcmp(state, "completed")
+                            ? THERE : HERE);
+
     json_destroy(info);
-    return ended;
+    return outcome;
+}
+
+static enum outcome
+cancel(struct migration *m, char **error)
+{
+    long long int end = time_msec() + CANCEL_MS;
+    enum outcome outcome = UNDER_WAY;
+
+    json_destroy(matctl_qmp_execute(m->qmp, "migrate_cancel", NULL, error));
+    while (!*error) {
+        outcome = ask_outcome(m, error);
+        if (outcome != UNDER_WAY || *error) {
+            break;
+        } else if (time_msec() > end) {
+            *error = xstrdup("the migration does not end");
+        } else {
+            usleep(MIGRATE_POLL_MS * 100);
+        }
+    }
+    return outcome;
 }
 
 /* The VM goes on here, and everybody hears of that; or it is there already,
- * which is said by the result. */
+ * which is said by the result.  As long as that is not known it is not told to
+ * go on, as it might run at both. */
 static bool
 roll_back(struct migration *m)
 {
-    long long int end = time_msec() + CANCEL_MS;
-    bool completed = false;
+    enum outcome outcome;
+    bool is_known;
     char *error;
 
     migrate_cancel_disks(m);
-    json_destroy(matctl_qmp_execute(m->qmp, "migrate_cancel", NULL, &error));
-    while (!error && !has_ended(m, &completed) && time_msec() < end) {
-        usleep(MIGRATE_POLL_MS * 100);
-    }
-    if (completed) {
+    outcome = cancel(m, &error);
+    if (outcome == THERE) {
         return true;
     }
     if (!error && m->was_running) {
         /* It was stopped if it had got as far as that. */
         json_destroy(matctl_qmp_execute(m->qmp, "cont", NULL, &error));
     }
+    is_known = !error || !m->is_let_go;
     if (error) {
-        matctl_error("%s: %s: look whether the VM runs", m->vm, error);
+        matctl_error("%s: %s: look whether the VM runs%s", m->vm, error,
+                     is_known ? "" : ", here or there");
         free(error);
     } else {
         migrate_put_back(m);
     }
-    if (m->is_held || m->is_told) {
+    if (is_known && (m->is_held || m->is_told)) {
         migrate_hint(m, "failed");
     }
     return false;
@@ -349,7 +392,6 @@ clean(struct migration *m)
 enum matctl_status
 matctl_migrate(struct matctl *ctl, int argc, char *argv[])
 {
-    struct sigaction action = { .sa_handler = interrupt };
     struct migration m = {
         .ctl = ctl, .interrupted = &interrupted, .port = DEFAULT_PORT,
         .downtime = DEFAULT_DOWNTIME_MS, .bandwidth = MIGRATE_NO_LIMIT,
@@ -361,8 +403,7 @@ matctl_migrate(struct matctl *ctl, int argc, char *argv[])
         return status;
     }
     time_alarm(UINT_MAX);       /* It takes as long as it takes. */
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    take_signals();
     status = prepare(&m);
     status = status ? status : move(&m);
     clean(&m);

@@ -60,10 +60,12 @@ struct migration {
     struct matctl_qmp *qmp, *to_qmp;
     bool was_running;           /* It was not paused before. */
     bool shares_ram;            /* Nothing of it is copied. */
-    int64_t old_downtime, old_bandwidth;        /* QEMU's, before. */
+    bool has_old;               /* These, of QEMU before: */
+    int64_t old_downtime, old_bandwidth;
+    bool had_events, had_pause; /* Capabilities. */
+    bool is_let_go;             /* QEMU was told to go on after the stop. */
     bool is_held;               /* "hold" was said. */
     bool is_told;               /* "stopped" was said. */
-    bool is_over;               /* The VM is there. */
     bool serves_disks;          /* The QEMU there does. */
     size_t n_mirrors;           /* Of 'nodes', the first ones. */
     long long int held_ms;      /* When. */
@@ -91,6 +93,8 @@ enum matctl_status migrate_execute(struct matctl_qmp *, const char *command,
 /* Its result, or null if it failed. */
 struct json *migrate_query(struct matctl_qmp *, const char *command,
                            struct json *arguments);
+/* 'state' as query-migrate says it. */
+bool migrate_is_under_way(const char *state);
 /* Are these monitors those of the VM and of a QEMU that waits for one? */
 enum matctl_status migrate_look(struct migration *);
 enum matctl_status migrate_start(struct migration *);

@@ -37,6 +37,7 @@ struct matctl_qmp {
     size_t used, size;          /* Of 'buffer'. */
     struct ovs_list events;
     size_t n_events;
+    long long int id;           /* Of the last request. */
 };
 
 static int
@@ -215,6 +216,7 @@ send_request(struct matctl_qmp *qmp, const char *command,
     int rc;
 
     json_object_put_string(request, "execute", command);
+    json_object_put(request, "id", json_integer_create(++qmp->id));
     if (arguments) {
         json_object_put(request, "arguments", arguments);
     }
@@ -226,6 +228,13 @@ send_request(struct matctl_qmp *qmp, const char *command,
         *error = xstrdup(ovs_strerror(rc));
     }
     return !rc;
+}
+
+/* The late answer to a request before, that was given up? */
+static bool
+is_late(const struct matctl_qmp *qmp, const struct json *json)
+{
+    return matctl_get(json, "id") && matctl_integer(json, "id") != qmp->id;
 }
 
 /* A request is finished even if 'stop' is set meanwhile: cancelling needs
@@ -249,6 +258,8 @@ matctl_qmp_execute(struct matctl_qmp *qmp, const char *command,
             *error = xasprintf("%s: QEMU does not answer", command);
         } else if (json && matctl_get(json, "event")) {
             keep_event(qmp, json);
+        } else if (json && is_late(qmp, json)) {
+            json_destroy(json);
         } else if (json && matctl_get(json, "error")) {
             *error = xasprintf("%s: %s", command,
                                matctl_string(json, "error.desc"));
