@@ -29,7 +29,7 @@ struct want {
     bool hold;
     struct mat_dock *dock;
     uint16_t nexthop;
-    const struct mat_addr *former;
+    struct mat_addr former;     /* Or zero. */
 };
 
 struct wants {
@@ -100,6 +100,7 @@ want_own(struct mat_agent *a, struct mat_home *home, struct wants *wants)
 {
     const struct mat_stay *stay = home->stay;
     const struct mat_prep *prep = newest_prep(home);
+    const struct mat_addr *former;
     bool can_take = stay->dock && stay->dock->is_given && !stay->dock->is_dead;
     struct want want = {
         .moa = stay->moa, .dock = stay->dock, .hold = !can_take
@@ -109,7 +110,8 @@ want_own(struct mat_agent *a, struct mat_home *home, struct wants *wants)
     case MAT_LIFE_LIVE:
         want.state = MAT_STATE_LOCAL;
         want.hold = want.hold || stay->hold_until_us;
-        want.former = mat_home_former(a, home);
+        former = mat_home_former(a, home);
+        want.former = former ? *former : want.former;
         break;
     case MAT_LIFE_PREPARED:
         want.state = MAT_STATE_PREPARED;
@@ -210,19 +212,12 @@ demote_others(struct mat_agent *a, const struct mat_slot *live)
 }
 
 static bool
-has_former(const struct mat_slot *slot, const struct mat_addr *former)
-{
-    return former ? mat_addr_equal(&slot->former, former)
-           : mat_addr_is_zero(&slot->former);
-}
-
-static bool
 is_as_wanted(const struct mat_slot *slot, const struct want *want)
 {
     return (slot->sequence && slot->state == want->state
             && slot->hold == want->hold && slot->dock == want->dock
             && slot->nexthop == want->nexthop
-            && has_former(slot, want->former)
+            && mat_addr_equal(&slot->former, &want->former)
             && mat_mac_equal(&slot->mac, &slot->home->guest->mac));
 }
 
@@ -305,7 +300,8 @@ put_want(struct mat_agent *a, struct mat_home *home, const struct want *want)
         mat_slot_reserve(a, slot, true);
     }
     mat_slot_set_dock(a, slot, want->dock);
-    mat_slot_set_former(a, slot, want->former);
+    mat_slot_set_former(a, slot, mat_addr_is_zero(&want->former) ? NULL
+                        : &want->former);
     mat_slot_op(slot, MAT_OP_ENTRY_PUT, &op);
     slot->sequence = mat_agent_emit(a, &op);
     slot->sequence += !slot->sequence;  /* 0 is "never put". */
