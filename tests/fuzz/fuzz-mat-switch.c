@@ -32,7 +32,8 @@ enum {
     CHOOSE_EXPLICIT = 2,
     CHOOSE_OTHER_PORT = 4,
     CHOOSE_NO_HOLD = 8,
-    CHOOSE_PARTIAL = 16
+    CHOOSE_PARTIAL = 16,
+    CHOOSE_BEHIND = 32          /* The next hop takes former MoAs. */
 };
 
 static struct mat_table *table;
@@ -97,12 +98,33 @@ put(enum mat_state state, const char *hoa, const char *moa, uint8_t n,
     require(!mat_table_put(table, &e));
 }
 
-/* HoAs are 10.0.0.N and 2001:db8::N, MoAs 172.16.0.N and 2001:db8:1::N. */
+static void
+put_former(const char *hoa_, const char *former)
+{
+    struct mat_addr hoa = test_addr(hoa_);
+    struct mat_entry e;
+
+    require(mat_table_get_live(table, ZONE, &hoa, &e));
+    e.former = test_addr(former);
+    require(!mat_table_put(table, &e));
+}
+
+static void
+put_hop(bool is_behind)
+{
+    const struct mat_mac mac = { { 0x02, 0xee, 0, 0, 0, 1 } };
+    const struct mat_nexthop hop = { 1, mac, mac, 1500, is_behind };
+
+    require(!mat_table_put_nexthop(table, &hop));
+    mat_table_quiesce(table);
+}
+
+/* HoAs are 10.0.0.N and 2001:db8::N, MoAs 172.16.0.N and 2001:db8:1::N; those
+ * of VM 1 had N + 100 before. */
 static void
 make_world(void)
 {
     const struct mat_mac mac = { { 0x02, 0xee, 0, 0, 0, 1 } };
-    const struct mat_nexthop hop = { 1, mac, mac, 1500, false };
     const struct mat_port uplink = { .name = "up", .role = MAT_PORT_UPLINK };
     const struct mat_zone zone = {
         .zone = ZONE,
@@ -117,7 +139,7 @@ make_world(void)
     table = test_table_create();
     thread = calloc(1, sizeof *thread);
     require(!mat_table_put_port(table, &uplink));
-    require(!mat_table_put_nexthop(table, &hop));
+    put_hop(false);
     require(!mat_table_put_zone(table, &zone));
     require(!mat_table_put_pool(table, &pool));
     put(MAT_STATE_LOCAL, "10.0.0.1", "172.16.0.1", 1, "vm1");
@@ -127,6 +149,8 @@ make_world(void)
     put(MAT_STATE_REMOTE, "2001:db8::5", "2001:db8:1::5", 5, "");
     put(MAT_STATE_LOCAL, "10.0.0.8", "172.16.0.8", 8, "vm2");
     put(MAT_STATE_REMOTE, "10.0.0.8", "172.16.0.9", 8, "");
+    put_former("10.0.0.1", "172.16.0.101");
+    put_former("2001:db8::1", "2001:db8:1::101");
     mat_table_port_attached(table, "vm1", VM1, &mac, 1500);
     mat_table_port_attached(table, "vm2", VM2, &mac, 1500);
     mat_table_port_attached(table, "up", UPLINK, &mac, 1500);
@@ -145,6 +169,15 @@ static bool
 is_moa(struct mat_addr a)
 {
     return has_prefix(a, "172.16.0.0", "2001:db8:1::");
+}
+
+static bool
+is_former(struct mat_addr a)
+{
+    struct mat_addr v4 = test_addr("172.16.0.101");
+    struct mat_addr v6 = test_addr("2001:db8:1::101");
+
+    return mat_addr_equal(&a, &v4) || mat_addr_equal(&a, &v6);
 }
 
 static bool
@@ -178,7 +211,7 @@ run(uint8_t choice, uint8_t *data, size_t size, uint16_t l3_ofs)
 }
 
 static void
-check_addresses(const struct mat_frame *f)
+check_addresses(const struct mat_frame *f, bool is_behind)
 {
     struct mat_packet p;
 
@@ -196,6 +229,7 @@ check_addresses(const struct mat_frame *f)
         }
         if (f->verdict == MAT_V_TRANSLATED) {
             require(is_moa(mat_packet_src(&p)));
+            require(is_former(mat_packet_src(&p)) == is_behind);
         }
     }
 }
@@ -220,6 +254,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     in_port = ((choice & CHOOSE_IN) != 0) ^ ((choice & CHOOSE_OTHER_PORT) != 0)
               ? UPLINK : VM1;
     can_hold = !(choice & CHOOSE_NO_HOLD);
+    put_hop(choice & CHOOSE_BEHIND);
 
     /* Of the exact size, so that the sanitizers see what is read beyond. */
     slow = malloc(size ? size : 1);
@@ -240,7 +275,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(f.odp_port == VM1 || f.odp_port == VM2
                 || f.odp_port == UPLINK);
     }
-    check_addresses(&f);
+    check_addresses(&f, choice & CHOOSE_BEHIND);
     free(slow);
     return 0;
 }
