@@ -87,7 +87,7 @@ class LacpSite(agent_rig.Site):
 
 
 class Lacp(Uplinks):
-    site = LacpSite
+    make_site = LacpSite
 
     def settings(self, site):
         settings = super().settings(site)

@@ -81,28 +81,19 @@ class TwoSite(agent_rig.Site):
 
 
 class Uplinks(Agents):
-    site = None
-
     def __init__(self, programs):
         super().__init__(programs, n_sites=2, fill=four_vms)
 
-    def _build_all(self):
-        usual, agent_rig.Site = agent_rig.Site, self.site
-        try:
-            super()._build_all()
-        finally:
-            agent_rig.Site = usual
-
 
 class Bonds(Uplinks):
-    site = BondSite
+    make_site = BondSite
 
     def settings(self, site):
         return {**super().settings(site), "mat_uplink": "bond0"}
 
 
 class TwoNetworks(Uplinks):
-    site = TwoSite
+    make_site = TwoSite
 
     def settings(self, site):
         settings = {**super().settings(site), "mat_seeds": HOST}
