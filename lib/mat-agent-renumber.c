@@ -75,13 +75,12 @@ mat_stay_renumber(struct mat_agent *a, struct mat_stay *stay)
     }
 }
 
-/* VMNs with MoAs of uplink 'name', or if that is not 'leaves', of others, get
- * MoAs of another. */
-void
-mat_agent_renumber_all(struct mat_agent *a, const char *name, bool leaves)
+/* The number of VMNs that have got another MoA. */
+static size_t
+renumber_some(struct mat_agent *a, const char *name, bool leaves)
 {
     struct mat_moa_info info;
-    size_t cursor = 0;
+    size_t cursor = 0, n = 0;
 
     while (mat_moa_next_info(a->moa, &cursor, &info)) {
         struct mat_home *home;
@@ -94,7 +93,20 @@ mat_agent_renumber_all(struct mat_agent *a, const char *name, bool leaves)
         if (home && home->stay && home->stay->has_moa
             && mat_addr_equal(&home->stay->moa, &info.moa)) {
             mat_stay_renumber(a, home->stay);
+            n += !mat_addr_equal(&home->stay->moa, &info.moa);
         }
+    }
+    return n;
+}
+
+/* VMNs with MoAs of uplink 'name', or if that is not 'leaves', of others, get
+ * MoAs of another.  Taking MoAs moves others within the stock, so that some
+ * may be passed over at first. */
+void
+mat_agent_renumber_all(struct mat_agent *a, const char *name, bool leaves)
+{
+    while (renumber_some(a, name, leaves)) {
+        continue;
     }
 }
 
