@@ -429,6 +429,7 @@ void mat_stay_end_tail(struct mat_agent *, struct mat_stay *);
 void mat_stay_renumber(struct mat_agent *, struct mat_stay *);
 void mat_agent_renumber_all(struct mat_agent *, const char *uplink,
                             bool leaves);
+void mat_agent_follow_active(struct mat_agent *);
 
 /* mat-agent-hear.c: who is where. */
 void mat_agent_spoke(struct mat_agent *, struct mat_dock *,

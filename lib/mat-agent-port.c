@@ -503,7 +503,7 @@ mat_agent_uplink(struct mat_agent *a, int64_t now_us,
         if (was_up && !uplink->up && has_other_uplink(a, uplink->name)) {
             mat_agent_renumber_all(a, uplink->name, true);
         } else if (!was_up && uplink->up && !strcmp(a->active, uplink->name)) {
-            mat_agent_renumber_all(a, uplink->name, false);
+            mat_agent_follow_active(a);
         }
     }
 }

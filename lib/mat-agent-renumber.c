@@ -110,17 +110,23 @@ mat_agent_renumber_all(struct mat_agent *a, const char *name, bool leaves)
     }
 }
 
+/* The VMNs by the active uplink, if that is up. */
+void
+mat_agent_follow_active(struct mat_agent *a)
+{
+    size_t i = mat_agent_find_uplink(a, a->active);
+
+    if (a->is_ready && i < a->n_uplinks && a->uplinks[i].up) {
+        mat_agent_renumber_all(a, a->active, false);
+    }
+}
+
 void
 mat_agent_use_uplink(struct mat_agent *a, int64_t now_us, const char *name)
 {
-    size_t i = mat_agent_find_uplink(a, name);
-
     a->now_us = now_us;
-    if (!strcmp(a->active, name)) {
-        return;
-    }
-    snprintf(a->active, sizeof a->active, "%s", name);
-    if (a->is_ready && i < a->n_uplinks && a->uplinks[i].up) {
-        mat_agent_renumber_all(a, name, false);
+    if (strcmp(a->active, name)) {
+        snprintf(a->active, sizeof a->active, "%s", name);
+        mat_agent_follow_active(a);
     }
 }

@@ -661,11 +661,13 @@ mat_agent_refused(struct mat_agent *a, int64_t now_us, uint64_t sequence,
     }
 }
 
-/* After the start: what was adopted and has not been confirmed goes. */
+/* After the start: what was adopted and has not been confirmed goes, and VMNs
+ * may have MoAs of an uplink that the last agent used. */
 void
 mat_agent_settle(struct mat_agent *a)
 {
     a->is_settled = true;
+    mat_agent_follow_active(a);
     mat_way_sweep(a);
     mat_agent_resync(a);
 }

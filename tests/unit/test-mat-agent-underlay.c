@@ -292,6 +292,56 @@ test_vmns_follow_the_uplink_that_is_used(void **state)
     end(f);
 }
 
+static void
+tell_port(struct fleet *f, const char *name, unsigned int mac)
+{
+    const struct mat_agent_port_config config = {
+        .enabled = true, .zone = FLEET_ZONE, .has_mac = true,
+        .mac = fleet_mac(mac)
+    };
+
+    mat_agent_port(f->hosts[0].agent, f->now_us, name, &config, 0, false);
+}
+
+/* The last agent sent by the second uplink, the new one by the first. */
+static void
+test_vmns_follow_the_uplink_of_a_new_agent(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_moa_uplink second = {
+        .name = "eth1", .up = true, .mac = { { 2, 0xee, 0, 0, 1, 0 } },
+        .n_subnets = 1
+    };
+    struct fleet_host *host = &f->hosts[0];
+
+    (void) state;
+    mat_addr_parse("172.17.1.1", &second.subnets[0].addr);
+    second.subnets[0].plen = 24;
+    configure(f, 0, "172.16.1.64/26,172.17.1.64/26", MAT_AGENT_ACTIVE);
+    mat_table_port_attached(host->table, "eth1", 40, &second.mac, 1500);
+    mat_agent_uplink(host->agent, f->now_us, &second, 1500);
+    fleet_run(f, 5 * SIM_S);
+    mat_agent_use_uplink(host->agent, f->now_us, "eth1");
+    fleet_run(f, SIM_S);
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 17);
+    fleet_stop_agent(f, 0);
+    fleet_start_agent(f, 0);
+    configure(f, 0, "172.16.1.64/26,172.17.1.64/26", MAT_AGENT_ACTIVE);
+    mat_agent_use_uplink(host->agent, f->now_us, "eth0");
+    mat_agent_uplink(host->agent, f->now_us, &second, 1500);
+    tell_port(f, "m0", 50);
+    tell_port(f, "vm5", 5);
+    mat_agent_ready(host->agent, f->now_us);
+    mat_agent_switch_connected(host->agent, f->now_us, host->instance);
+    fleet_run(f, 5 * SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 17);
+    fleet_run(f, 60 * SIM_S);
+    fleet_expect_at(f, 0, "vm5", VM);
+    assert_int_equal(fleet_moa(f, 0, VM).b[13], 16);
+    end(f);
+}
+
 /* Both uplinks fail, and the second is the first to be there again. */
 static void
 test_vmns_take_the_uplink_that_comes_back(void **state)
@@ -446,6 +496,7 @@ main(void)
         cmocka_unit_test(test_another_uplink_takes_over),
         cmocka_unit_test(test_vmns_follow_the_uplink_that_is_used),
         cmocka_unit_test(test_vmns_take_the_uplink_that_comes_back),
+        cmocka_unit_test(test_vmns_follow_the_uplink_of_a_new_agent),
         cmocka_unit_test(test_shadow_touches_nothing),
         cmocka_unit_test(test_work_does_not_grow_with_what_is_known),
     };
