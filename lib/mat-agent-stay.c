@@ -127,6 +127,21 @@ complain_of_moa(struct mat_agent *a, struct mat_home *home,
     home->is_noted = true;
 }
 
+/* Has it a MoA that is good enough as long as there is no better one? */
+static bool
+is_served(const struct mat_agent *a, const struct mat_stay *stay)
+{
+    struct mat_moa_info info;
+    size_t i;
+
+    if (!stay->has_moa || !mat_moa_find(a->moa, &stay->moa, &info)
+        || info.draining) {
+        return false;
+    }
+    i = mat_agent_find_uplink(a, info.uplink);
+    return i < a->n_uplinks && a->uplinks[i].up;
+}
+
 /* One of the uplink by which VMNs send, if it has any, else as wanted. */
 static enum mat_moa_result
 take_of_active(struct mat_agent *a, const struct mat_moa_want *want,
@@ -157,7 +172,9 @@ mat_stay_take_moa_by(struct mat_agent *a, struct mat_stay *stay,
 
     result = take_of_active(a, &want, &info);
     if (result != MAT_MOA_OK) {
-        complain_of_moa(a, home, result);
+        if (!is_served(a, stay)) {
+            complain_of_moa(a, home, result);
+        }
         return false;
     }
     if (home->is_noted) {

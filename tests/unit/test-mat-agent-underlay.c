@@ -292,6 +292,36 @@ test_vmns_follow_the_uplink_that_is_used(void **state)
     end(f);
 }
 
+/* Who gets none there keeps the one that is as good. */
+static void
+test_a_vmn_without_a_moa_of_the_uplink_that_is_used(void **state)
+{
+    struct fleet *f = given(2);
+    struct mat_moa_uplink second = {
+        .name = "eth1", .up = true, .mac = { { 2, 0xee, 0, 0, 1, 0 } },
+        .n_subnets = 1
+    };
+    struct mat_agent *a = f->hosts[0].agent;
+    int n;
+
+    (void) state;
+    mat_addr_parse("172.17.1.1", &second.subnets[0].addr);
+    second.subnets[0].plen = 24;
+    configure(f, 0, "172.16.1.64/26,172.17.1.64/32", MAT_AGENT_ACTIVE);
+    mat_table_port_attached(f->hosts[0].table, "eth1", 40, &second.mac, 1500);
+    mat_agent_uplink(a, f->now_us, &second, 1500);
+    fleet_run(f, 5 * SIM_S);
+    mat_agent_use_uplink(a, f->now_us, "eth1");
+    fleet_run(f, SIM_S);
+    n = (fleet_moa(f, 0, VM).b[13] == 17)
+        + (fleet_moa(f, 0, "10.1.1.1").b[13] == 17);
+    assert_int_equal(n, 1);
+    fleet_expect_at(f, 0, "vm5", VM);
+    fleet_expect_at(f, 0, "m0", "10.1.1.1");
+    assert_int_equal(mat_agent_counter(a, MAT_AGENT_C_NO_MOA), 0);
+    end(f);
+}
+
 static void
 tell_port(struct fleet *f, const char *name, unsigned int mac)
 {
@@ -496,6 +526,7 @@ main(void)
         cmocka_unit_test(test_another_uplink_takes_over),
         cmocka_unit_test(test_vmns_follow_the_uplink_that_is_used),
         cmocka_unit_test(test_vmns_take_the_uplink_that_comes_back),
+        cmocka_unit_test(test_a_vmn_without_a_moa_of_the_uplink_that_is_used),
         cmocka_unit_test(test_vmns_follow_the_uplink_of_a_new_agent),
         cmocka_unit_test(test_shadow_touches_nothing),
         cmocka_unit_test(test_work_does_not_grow_with_what_is_known),
