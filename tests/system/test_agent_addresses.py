@@ -93,11 +93,11 @@ def stays_and_travels(rig):
 
 @test
 def moas_of_a_routed_prefix_need_no_probing(rig):
-    prefix = f"10.99.{rig.a.number}.0/28"
+    prefix = f"10.97.{rig.a.number}.0/28"
     rig.router.namespace.ip(f"route replace {prefix} via {rig.a.address4}")
     with sessions((rig.a1, rig.c1)) as go_on, \
             settings(rig.a, mat_pool4=f"routed:{prefix}"):
-        wait_moa(rig, rig.a1, 4, lambda moa: moa.startswith("10.99."),
+        wait_moa(rig, rig.a1, 4, lambda moa: moa.startswith("10.97."),
                  "a MoA of the routed prefix")
         go_on()
     wait_moa(rig, rig.a1, 4, lambda moa: moa.startswith(rig.a.subnet4),
@@ -166,10 +166,11 @@ def agents_gossip_by_ipv6_where_there_is_nothing_else(rig):
         site.configure(mat_bind=f"[{site.address6}]:19777",
                        mat_seeds=",".join(others))
     try:
-        wait_until(lambda: all(":" in peer["address"].rpartition(":")[0]
-                               for peer in ask(rig.a, "peers")["peers"]),
-                   lambda: f"IPv6 peers: {ask(rig.a, 'peers')['peers']}",
-                   PATIENCE_S)
+        for site in rig.sites:
+            wait_until(lambda: n_alive(site, "[") == 2, lambda: (
+                f"{site.name} has IPv6 peers: {ask(site, 'peers')['peers']}"),
+                PATIENCE_S)
+        wait_until(lambda: reaches(rig.m, rig.c1), "answers of c1", PATIENCE_S)
         with cut(rig, filters), sessions((rig.m, rig.c1),
                                          families=[6]) as go_on:
             for target in rig.b, rig.c, rig.a:
@@ -179,11 +180,16 @@ def agents_gossip_by_ipv6_where_there_is_nothing_else(rig):
     finally:
         for site in rig.sites:
             site.configure(mat_bind=None, **rig.settings(site))
-        wait_until(lambda: len([
-            peer for peer in ask(rig.a, "peers")["peers"]
-            if "." in peer["address"] and peer["state"] == "alive"]) == 2,
-            lambda: f"IPv4 peers: {ask(rig.a, 'peers')['peers']}",
-            2 * PATIENCE_S)
+        for site in rig.sites:
+            wait_until(lambda: n_alive(site, "10.") == 2, lambda: (
+                f"{site.name} has IPv4 peers: {ask(site, 'peers')['peers']}"),
+                2 * PATIENCE_S)
+
+
+def n_alive(site, prefix):
+    """Peers that are alive, at such an address."""
+    return sum(peer["address"].startswith(prefix) and peer["state"] == "alive"
+               for peer in ask(site, "peers")["peers"])
 
 
 @contextlib.contextmanager
