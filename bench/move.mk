@@ -12,6 +12,8 @@ EXTRA_DIST += \
 	bench/bench_move_report.py \
 	bench/bench_move_rig.py
 
+dist_doc_DATA += docs/move.svg
+
 .PHONY: bench-move
 bench-move: all bench/bench-move-probe tests/relay/relay tests/vm/vmload
 	$(PYTHON3) -B $(srcdir)/bench/bench-move --output=. \
